@@ -1,0 +1,3 @@
+//! Compiles the wire definitions of this folder.
+
+fn main() {}

@@ -1,0 +1,50 @@
+//! What is known of an accepted connection, decided once and then only read.
+
+use std::net::SocketAddr;
+
+use mesh_types::{Identity, Name};
+
+use crate::model::ListenerKind;
+
+/// An accepted connection, as policies, logs and metrics see it.
+#[derive(Clone, Debug)]
+pub struct ConnInfo {
+    /// Which side of the workload it is on.
+    pub kind: ListenerKind,
+    /// The listener that took it.
+    pub listener: Name,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// Our address on this connection.
+    pub local: SocketAddr,
+    /// Where the peer meant to go: the address before redirection, or `local` if there was none.
+    pub destination: SocketAddr,
+    /// The server name of a ClientHello, terminated by us or not; lower case.
+    pub sni: Option<Box<str>>,
+    /// Set if we terminated TLS.
+    pub tls: Option<PeerTls>,
+}
+
+/// The TLS session that we terminated.
+#[derive(Clone, Debug, Default)]
+pub struct PeerTls {
+    /// The peer's verified SPIFFE identity; `None` without a client certificate or with another kind of one.
+    pub identity: Option<Identity>,
+    /// Verified URI SANs, in order.
+    pub uri_sans: Vec<String>,
+    /// Verified DNS SANs, in order.
+    pub dns_sans: Vec<String>,
+    /// Negotiated protocol.
+    pub alpn: Option<Box<str>>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// SHA-256 of the peer's certificate in lower-case hex (the `Hash` of `x-forwarded-client-cert`).
+    pub certificate_hash: Option<String>,
+}
+
+impl ConnInfo {
+    /// The peer's verified identity, if mutual TLS was used.
+    pub fn peer_identity(&self) -> Option<&Identity> {
+        self.tls.as_ref()?.identity.as_ref()
+    }
+}
