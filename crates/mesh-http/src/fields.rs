@@ -72,11 +72,11 @@ impl Known {
                 b'g' => (Self::GrpcTimeout, "grpc-timeout"),
                 _ => (Self::XRequestId, "x-request-id"),
             },
-            13 => match name[0] | 0x20 {
-                b'a' => (Self::Authorization, "authorization"),
-                _ => (Self::ContentLength, "content-length"),
+            13 => (Self::Authorization, "authorization"),
+            14 => match name[0] | 0x20 {
+                b'c' => (Self::ContentLength, "content-length"),
+                _ => (Self::Http2Settings, "http2-settings"),
             },
-            14 => (Self::Http2Settings, "http2-settings"),
             15 => (Self::XForwardedFor, "x-forwarded-for"),
             16 => match name[0] | 0x20 {
                 b'p' => (Self::ProxyConnection, "proxy-connection"),
@@ -86,8 +86,8 @@ impl Known {
                 b't' => (Self::TransferEncoding, "transfer-encoding"),
                 _ => (Self::XForwardedProto, "x-forwarded-proto"),
             },
-            21 => match name[2] | 0x20 {
-                b'e' => (Self::XEnvoyPeerMetadata, "x-envoy-peer-metadata"),
+            21 => match name[8] | 0x20 {
+                b'p' => (Self::XEnvoyPeerMetadata, "x-envoy-peer-metadata"),
                 _ => (Self::XEnvoyAttemptCount, "x-envoy-attempt-count"),
             },
             23 => (Self::XForwardedClientCert, "x-forwarded-client-cert"),
@@ -99,14 +99,7 @@ impl Known {
             },
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(text.as_bytes()) {
-            return known;
-        }
-        // Two names of 21 bytes and of 29 differ after the letter that was looked at.
-        if name.eq_ignore_ascii_case(b"x-envoy-attempt-count") {
-            return Self::XEnvoyAttemptCount;
-        }
-        Self::Other
+        if name.eq_ignore_ascii_case(text.as_bytes()) { known } else { Self::Other }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Matchers shared by routes and policies, precompiled.
 
-use ipnet::IpNet;
 use regex::bytes::Regex;
 
 /// A test of one string (bytes as they came).
@@ -89,6 +88,3 @@ pub struct QueryMatch {
     /// What must hold of its first value (undecoded, as in Envoy).
     pub test: StringMatch,
 }
-
-/// Puts a network and its family in one word for readers of policies.
-pub type Cidr = IpNet;
