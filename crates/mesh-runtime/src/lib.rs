@@ -1,1 +1,11 @@
-//! To be filled by its first real code.
+//! What every process of the mesh wears: logging, readiness, draining on signals, and waiting between tries.
+
+pub mod backoff;
+pub mod drain;
+pub mod logging;
+pub mod readiness;
+
+pub use backoff::Backoff;
+pub use drain::{Drain, DrainGuard, DrainTrigger};
+pub use logging::{LogFormat, LogLevels, LogLevelsError};
+pub use readiness::{Blocker, Readiness};

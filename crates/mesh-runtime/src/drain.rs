@@ -1,0 +1,120 @@
+//! Ending in order: work is told to finish, and the end waits for it.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Tells when the drain has begun, and hands out guards. Clones share one state and do not hold the end up.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    begun: watch::Sender<bool>,
+    running: watch::Sender<usize>,
+}
+
+/// Begins the drain and waits for its end.
+#[derive(Debug)]
+pub struct DrainTrigger {
+    drain: Drain,
+}
+
+/// A piece of work that the end of the drain waits for; drop it when the work is done.
+#[derive(Debug)]
+pub struct DrainGuard {
+    running: watch::Sender<usize>,
+}
+
+impl Drain {
+    /// A drain that has not begun, and the right to begin it.
+    pub fn new() -> (DrainTrigger, Self) {
+        let drain = Self { begun: watch::Sender::new(false), running: watch::Sender::new(0) };
+        (DrainTrigger { drain: drain.clone() }, drain)
+    }
+
+    /// True once the drain has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.begun.borrow()
+    }
+
+    /// Waits until the drain begins; returns at once if it has.
+    pub async fn begun(&self) {
+        // The sender lives in self, so the channel cannot close while we wait.
+        let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    /// Counts a piece of work that the end of the drain is to wait for.
+    pub fn guard(&self) -> DrainGuard {
+        self.running.send_modify(|running| *running += 1);
+        DrainGuard { running: self.running.clone() }
+    }
+
+    /// How many pieces of work run.
+    pub fn running(&self) -> usize {
+        *self.running.borrow()
+    }
+}
+
+impl DrainTrigger {
+    /// Begins the drain. Doing so again changes nothing.
+    pub fn begin(&self) {
+        self.drain.begun.send_replace(true);
+    }
+
+    /// Waits until no guard is left. Bound it with a time-out of your own.
+    pub async fn finished(&self) {
+        let _ = self.drain.running.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+impl Drop for DrainGuard {
+    fn drop(&mut self) {
+        self.running.send_modify(|running| *running -= 1);
+    }
+}
+
+/// Waits for SIGTERM or SIGINT. A second one ends the process at once, with 128 plus the signal's number, as a shell
+/// would report it.
+///
+/// # Errors
+/// If the kernel does not let us handle signals.
+pub async fn termination() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let name = either(&mut terminate, &mut interrupt).await;
+    tracing::info!("{name} received: draining; once more to exit at once");
+    tokio::spawn(async move {
+        let name = either(&mut terminate, &mut interrupt).await;
+        tracing::warn!("{name} received again: exiting at once");
+        std::process::exit(if name == "SIGTERM" { 128 + 15 } else { 128 + 2 });
+    });
+    Ok(())
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_waits_for_every_guard() {
+        let (trigger, drain) = Drain::new();
+        assert!(!drain.has_begun());
+        trigger.finished().await;
+
+        let (first, second) = (drain.guard(), drain.guard());
+        trigger.begin();
+        drain.begun().await;
+        assert!(drain.has_begun());
+        let worker = tokio::spawn(async move {
+            drop(first);
+            tokio::task::yield_now().await;
+            drop(second);
+        });
+        trigger.finished().await;
+        assert_eq!(drain.running(), 0);
+        worker.await.unwrap();
+    }
+}

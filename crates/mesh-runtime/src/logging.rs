@@ -1,0 +1,134 @@
+//! Logging, with Istio's flag for levels: `--log_output_level=default:info,weft_proxy::xds:debug`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt as output};
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line (`--log_as_json`).
+    Json,
+}
+
+/// Levels by scope. A scope is the path of a crate or module, such as `pilot` or `weft_proxy::xds`;
+/// `default` (or no scope) stands for all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLevels {
+    default: LevelFilter,
+    scopes: BTreeMap<String, LevelFilter>,
+}
+
+/// A part of the flag that is not `<scope>:<level>`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not <scope>:<level>, with a level of none, error, warn, info, debug or trace")]
+pub struct LogLevelsError(String);
+
+/// Another logger was installed before.
+#[derive(Debug, thiserror::Error)]
+#[error("logging is set up already")]
+pub struct AlreadyInstalled;
+
+/// Sends the log to standard error, for the whole process.
+///
+/// # Errors
+/// If a logger is installed already.
+pub fn init(levels: &LogLevels, format: LogFormat) -> Result<(), AlreadyInstalled> {
+    let layer = output::layer().with_writer(std::io::stderr);
+    let layer = match format {
+        LogFormat::Text => layer.with_ansi(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(levels.targets())).try_init().map_err(|_| AlreadyInstalled)
+}
+
+impl LogLevels {
+    fn targets(&self) -> Targets {
+        let targets = Targets::new().with_default(self.default);
+        self.scopes.iter().fold(targets, |targets, (scope, level)| targets.with_target(scope.clone(), *level))
+    }
+}
+
+impl Default for LogLevels {
+    /// `default:info`.
+    fn default() -> Self {
+        Self { default: LevelFilter::INFO, scopes: BTreeMap::new() }
+    }
+}
+
+impl FromStr for LogLevels {
+    type Err = LogLevelsError;
+
+    fn from_str(flag: &str) -> Result<Self, Self::Err> {
+        let mut levels = Self::default();
+        for part in flag.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let error = || LogLevelsError(part.to_owned());
+            // The last colon parts scope and level: scopes hold colons themselves.
+            let (scope, level) = part.rsplit_once(':').unwrap_or(("default", part));
+            let level = level_named(level).ok_or_else(error)?;
+            match scope {
+                "" => return Err(error()),
+                "default" | "all" => levels.default = level,
+                scope => drop(levels.scopes.insert(scope.to_owned(), level)),
+            }
+        }
+        Ok(levels)
+    }
+}
+
+impl fmt::Display for LogLevels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "default:{}", self.default)?;
+        self.scopes.iter().try_for_each(|(scope, level)| write!(f, ",{scope}:{level}"))
+    }
+}
+
+/// Istio's and Envoy's words for levels.
+fn level_named(name: &str) -> Option<LevelFilter> {
+    Some(match name {
+        "none" | "off" => LevelFilter::OFF,
+        "fatal" | "critical" | "error" => LevelFilter::ERROR,
+        "warn" | "warning" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_istios_flag() {
+        let levels: LogLevels = "default:warn, weft_proxy::xds:debug,pilot:none".parse().unwrap();
+        assert_eq!(levels.to_string(), "default:warn,pilot:off,weft_proxy::xds:debug");
+        assert_eq!("debug".parse::<LogLevels>().unwrap().to_string(), "default:debug");
+        assert_eq!("".parse::<LogLevels>().unwrap(), LogLevels::default());
+    }
+
+    #[test]
+    fn names_the_part_that_is_wrong() {
+        for bad in ["default:loud", "xds:", ":info", "default:info,pilot:7"] {
+            let error = bad.parse::<LogLevels>().unwrap_err().to_string();
+            assert!(error.contains(bad.rsplit(',').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn scopes_cover_their_modules() {
+        let targets = "default:error,weft_proxy::xds:debug".parse::<LogLevels>().unwrap().targets();
+        assert!(targets.would_enable("weft_proxy::xds::ack", &tracing::Level::DEBUG));
+        assert!(!targets.would_enable("weft_proxy::pool", &tracing::Level::INFO));
+    }
+}
