@@ -1,0 +1,245 @@
+//! `MeshConfig`: settings of the whole mesh (ConfigMap `istio`, key `mesh`).
+
+use std::time::Duration;
+
+use super::common::{LabelSelector, Unserved};
+use super::networking::{HttpRetry, LocalityLb, TcpKeepalive};
+use crate::read::{object, words};
+
+object! {
+    /// Settings of the whole mesh.
+    pub struct MeshConfig {
+        /// Longest wait for an upstream connection; absent means 10 s.
+        connect_timeout: Option<Duration> = "connectTimeout",
+        /// Longest wait for the first bytes of a port without protocol; absent or 0 means without limit.
+        protocol_detection_timeout: Option<Duration> = "protocolDetectionTimeout",
+        /// Keep-alive of upstream connections.
+        tcp_keepalive: Option<TcpKeepalive> = "tcpKeepalive",
+        /// Whether HTTP/1.1 is carried in HTTP/2.
+        h2_upgrade_policy: H2UpgradePolicy = "h2UpgradePolicy",
+        /// How often names are resolved again; absent means 60 s.
+        dns_refresh_rate: Option<Duration> = "dnsRefreshRate",
+        /// What becomes of calls to unknown destinations; absent means `ALLOW_ANY`.
+        outbound_traffic_policy: Option<MeshOutboundTrafficPolicy> = "outboundTrafficPolicy",
+        /// Who sees services that do not say; absent means `*`.
+        default_service_export_to: Vec<String> = "defaultServiceExportTo",
+        /// Who sees VirtualServices that do not say; absent means `*`.
+        default_virtual_service_export_to: Vec<String> = "defaultVirtualServiceExportTo",
+        /// Who sees DestinationRules that do not say; absent means `*`.
+        default_destination_rule_export_to: Vec<String> = "defaultDestinationRuleExportTo",
+        /// Retries of routes that do not say.
+        default_http_retry_policy: Option<HttpRetry> = "defaultHttpRetryPolicy",
+        /// Preference among localities for rules that do not say.
+        locality_lb_setting: Option<LocalityLb> = "localityLbSetting",
+        /// How paths are normalised before they are matched.
+        path_normalization: Option<PathNormalization> = "pathNormalization",
+        /// Settings of single services.
+        service_settings: Vec<ServiceSettings> = "serviceSettings",
+        /// Namespaces that the control plane looks at; none means all.
+        discovery_selectors: Vec<LabelSelector> = "discoverySelectors",
+        /// Mutual TLS where both sides can; absent means true.
+        enable_auto_mtls: Option<bool> = "enableAutoMtls",
+        /// Absent means `cluster.local`.
+        trust_domain: String = "trustDomain",
+        /// Other names of the trust domain.
+        trust_domain_aliases: Vec<String> = "trustDomainAliases",
+        /// TLS between workloads.
+        mesh_mtls: Option<MeshTls> = "meshMTLS",
+        /// File of the access log, such as `/dev/stdout`; empty means none.
+        access_log_file: String = "accessLogFile",
+        /// Format of a line; empty means Envoy's.
+        access_log_format: String = "accessLogFormat",
+        /// Text or JSON.
+        access_log_encoding: AccessLogEncoding = "accessLogEncoding",
+        /// Metrics of application and proxy on one port; absent means true.
+        enable_prometheus_merge: Option<bool> = "enablePrometheusMerge",
+        /// Objects in this namespace hold for the whole mesh; empty means `istio-system`.
+        root_namespace: String = "rootNamespace",
+        /// Settings of the proxies.
+        default_config: Option<DefaultConfig> = "defaultConfig",
+        /// Class of Ingress objects.
+        ingress_class: Option<Unserved> = "ingressClass",
+        /// Service of Ingress objects.
+        ingress_service: Option<Unserved> = "ingressService",
+        /// Which Ingress objects are served.
+        ingress_controller_mode: Option<Unserved> = "ingressControllerMode",
+        /// Pods of Ingress objects.
+        ingress_selector: Option<Unserved> = "ingressSelector",
+        /// Port of an explicit HTTP proxy.
+        proxy_http_port: Option<Unserved> = "proxyHttpPort",
+        /// Outbound capture; 15001.
+        proxy_listen_port: Option<u16> = "proxyListenPort",
+        /// Inbound capture; 15006.
+        proxy_inbound_listen_port: Option<u16> = "proxyInboundListenPort",
+        /// What becomes of calls to undeclared ports of a workload.
+        inbound_traffic_policy: Option<Unserved> = "inboundTrafficPolicy",
+        /// Retries of inbound requests.
+        default_inbound_http_retry_policy: Option<Unserved> = "defaultInboundHttpRetryPolicy",
+        /// Terms of services without a rule.
+        default_traffic_policy: Option<Unserved> = "defaultTrafficPolicy",
+        /// Zone-aware balancing.
+        zone_aware_lb_setting: Option<Unserved> = "zoneAwareLbSetting",
+        /// Scopes of services among clusters.
+        service_scope_configs: Option<Unserved> = "serviceScopeConfigs",
+        /// Visibility of service entries.
+        service_entry_visibility: Option<Unserved> = "serviceEntryVisibility",
+        /// Further roots.
+        ca_certificates: Option<Unserved> = "caCertificates",
+        /// Another certificate authority.
+        ca: Option<Unserved> = "ca",
+        /// TLS outside the mesh.
+        tls_defaults: Option<Unserved> = "tlsDefaults",
+        /// Tracing, external authorisation, logs.
+        extension_providers: Option<Unserved> = "extensionProviders",
+        /// Which of them are used by default.
+        default_providers: Option<Unserved> = "defaultProviders",
+        /// Tracing of everything.
+        enable_tracing: Option<bool> = "enableTracing",
+        /// Names of inbound statistics.
+        inbound_cluster_stat_name: Option<Unserved> = "inboundClusterStatName",
+        /// Names of outbound statistics.
+        outbound_cluster_stat_name: Option<Unserved> = "outboundClusterStatName",
+        /// Access log of listeners.
+        disable_envoy_listener_log: Option<Unserved> = "disableEnvoyListenerLog",
+        /// Access log over gRPC.
+        enable_envoy_access_log_service: Option<Unserved> = "enableEnvoyAccessLogService",
+        /// Where configuration comes from.
+        config_sources: Option<Unserved> = "configSources",
+        /// Deprecated and without effect in Istio.
+        verify_certificate_at_client: Option<Unserved> = "verifyCertificateAtClient",
+        /// Idle tunnels.
+        hbone_idle_timeout: Option<Unserved> = "hboneIdleTimeout",
+    }
+}
+
+words! {
+    /// Whether HTTP/1.1 is carried in HTTP/2.
+    pub enum H2UpgradePolicy {
+        /// No.
+        DoNotUpgrade = "DO_NOT_UPGRADE",
+        /// Yes.
+        Upgrade = "UPGRADE",
+    }
+}
+
+object! {
+    /// What becomes of calls to unknown destinations.
+    #[derive(Eq)]
+    pub struct MeshOutboundTrafficPolicy {
+        /// Let through or refused.
+        mode: MeshOutboundMode = "mode",
+    }
+}
+
+words! {
+    /// Let through or refused.
+    pub enum MeshOutboundMode {
+        /// Let through: Istio's default for the mesh.
+        AllowAny = "ALLOW_ANY",
+        /// Refused.
+        RegistryOnly = "REGISTRY_ONLY",
+    }
+}
+
+object! {
+    /// How paths are normalised.
+    #[derive(Eq)]
+    pub struct PathNormalization {
+        /// How far.
+        normalization: PathNormalizationKind = "normalization",
+    }
+}
+
+words! {
+    /// How far paths are normalised.
+    pub enum PathNormalizationKind {
+        /// As `BASE`.
+        Default = "DEFAULT",
+        /// Not at all.
+        None = "NONE",
+        /// Dots and percent-encoding (RFC 3986), backslashes.
+        Base = "BASE",
+        /// And slashes in a row become one.
+        MergeSlashes = "MERGE_SLASHES",
+        /// And `%2F` and `%5C` are decoded first.
+        DecodeAndMergeSlashes = "DECODE_AND_MERGE_SLASHES",
+    }
+}
+
+object! {
+    /// Settings of single services.
+    #[derive(Eq)]
+    pub struct ServiceSettings {
+        /// Settings.
+        settings: Option<Unserved> = "settings",
+        /// Host names; `*.suffix` is allowed.
+        hosts: Vec<String> = "hosts",
+    }
+}
+
+object! {
+    /// TLS between workloads.
+    #[derive(Eq)]
+    pub struct MeshTls {
+        /// Least version.
+        min_protocol_version: TlsProtocol = "minProtocolVersion",
+        /// Key exchanges.
+        ecdh_curves: Option<Unserved> = "ecdhCurves",
+        /// Suites of TLS 1.2.
+        cipher_suites: Option<Unserved> = "cipherSuites",
+    }
+}
+
+words! {
+    /// Least version of TLS.
+    pub enum TlsProtocol {
+        /// TLS 1.2.
+        Auto = "TLS_AUTO",
+        /// TLS 1.2.
+        V1_2 = "TLSV1_2",
+        /// TLS 1.3.
+        V1_3 = "TLSV1_3",
+    }
+}
+
+words! {
+    /// Text or JSON.
+    pub enum AccessLogEncoding {
+        /// Text.
+        Text = "TEXT",
+        /// JSON.
+        Json = "JSON",
+    }
+}
+
+object! {
+    /// Settings of the proxies that the control plane looks at. The proxies read their own from their environment.
+    pub struct DefaultConfig {
+        /// Where the control plane is.
+        discovery_address: String = "discoveryAddress",
+        /// Worker threads; 0 means one for each CPU.
+        concurrency: Option<u32> = "concurrency",
+        /// Longest drain.
+        drain_duration: Option<Duration> = "drainDuration",
+        /// Wait before the end.
+        termination_drain_duration: Option<Duration> = "terminationDrainDuration",
+        /// Status port.
+        status_port: Option<u16> = "statusPort",
+        /// Admin port.
+        proxy_admin_port: Option<u16> = "proxyAdminPort",
+        /// Environment of the proxies.
+        proxy_metadata: mesh_types::Labels = "proxyMetadata",
+        /// Containers start after the proxy.
+        hold_application_until_proxy_starts: Option<bool> = "holdApplicationUntilProxyStarts",
+        /// Name of the mesh.
+        mesh_id: String = "meshId",
+        /// Any other setting of Istio's ProxyConfig.
+        gateway_topology: Option<Unserved> = "gatewayTopology",
+        /// Tracing.
+        tracing: Option<Unserved> = "tracing",
+        /// Headers of Envoy.
+        proxy_headers: Option<Unserved> = "proxyHeaders",
+        /// How traffic reaches the proxy.
+        interception_mode: Option<Unserved> = "interceptionMode",
+    }
+}
