@@ -111,6 +111,10 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    pub(crate) fn between(start: u32, end: u32) -> Self {
+        Self { start, end }
+    }
+
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..self.end as usize]
     }
@@ -149,7 +153,11 @@ impl Fields {
 
     /// Appends a field; earlier ones of the same name stay.
     pub fn append(&mut self, name: &[u8], value: &[u8]) {
-        let known = Known::of(name);
+        self.append_known(Known::of(name), name, value);
+    }
+
+    /// Appends a field whose name has been recognised already.
+    pub(crate) fn append_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
         let name = Span::push(&mut self.bytes, name);
         let value = Span::push(&mut self.bytes, value);
         self.fields.push(Field { name, value, known, live: true });
@@ -187,7 +195,7 @@ impl Fields {
         found
     }
 
-    /// Removes every field that `drop` picks, given its kind, name and value.
+    /// Keeps the fields that `keep` picks, given kind, name and value, and removes the others.
     pub fn retain(&mut self, mut keep: impl FnMut(Known, &[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
         for field in self.fields.iter_mut().filter(|f| f.live) {
@@ -230,6 +238,16 @@ impl Fields {
     /// True if there is no field.
     pub fn is_empty(&self) -> bool {
         self.fields.iter().all(|f| !f.live)
+    }
+
+    /// True if no name and no value, present or replaced, has a byte that could end a line. One scan for all of them.
+    pub(crate) fn are_clean(&self) -> bool {
+        memchr::memchr3(b'\r', b'\n', 0, &self.bytes).is_none()
+    }
+
+    /// At least as many bytes as the fields take when written.
+    pub(crate) fn size_hint(&self) -> usize {
+        self.bytes.len() + 4 * self.fields.len()
     }
 
     fn is(bytes: &[u8], field: &Field, known: Known, name: &[u8]) -> bool {

@@ -39,6 +39,13 @@ pub enum BodyLength {
     UntilClose,
 }
 
+impl BodyLength {
+    /// True if no byte of body can follow the head.
+    pub fn is_empty(self) -> bool {
+        matches!(self, Self::Empty | Self::Exact(0))
+    }
+}
+
 /// The head of a request. Reused: [`RequestHead::clear`] keeps the memory.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHead {
@@ -47,6 +54,7 @@ pub struct RequestHead {
     scheme: Span,
     authority: Span,
     path: Span,
+    host_name: Span,
     /// Header fields; HTTP/1's `Host` is in [`RequestHead::authority`] and not here.
     pub fields: Fields,
     /// As received.
@@ -103,6 +111,29 @@ impl RequestHead {
     /// Sets the authority.
     pub fn set_authority(&mut self, authority: &[u8]) {
         self.authority = Span::push(&mut self.text, authority);
+    }
+
+    /// The name of the `Host` field as it came (case kept); empty if there was none.
+    pub(crate) fn host_name(&self) -> &[u8] {
+        self.host_name.of(&self.text)
+    }
+
+    /// Remembers the name of the `Host` field as it came.
+    pub(crate) fn set_host_name(&mut self, name: &[u8]) {
+        self.host_name = Span::push(&mut self.text, name);
+    }
+
+    /// Sets a path that lacks its leading slash: `?a=b` or nothing, as an absolute-form target may end.
+    pub(crate) fn set_path_after_slash(&mut self, rest: &[u8]) {
+        let start = self.text.len() as u32;
+        self.text.push(b'/');
+        self.text.extend_from_slice(rest);
+        self.path = Span::between(start, self.text.len() as u32);
+    }
+
+    /// True if no byte that could end a line is in the method, authority or path.
+    pub(crate) fn text_is_clean(&self) -> bool {
+        memchr::memchr3(b'\r', b'\n', 0, &self.text).is_none()
     }
 
     /// Sets path and query.

@@ -8,7 +8,9 @@
 //! What is ambiguous is refused, never forwarded: length and chunking together, differing lengths, bare line feeds,
 //! folded lines, invalid characters.
 
+mod chars;
 mod fields;
+pub mod h1;
 mod head;
 
 pub use fields::{Fields, Known};

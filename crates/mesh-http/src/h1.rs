@@ -1,0 +1,182 @@
+//! HTTP/1.0 and HTTP/1.1 (RFC 9112): heads and bodies read from the bytes at hand, heads and bodies appended to a buffer.
+//!
+//! Reading is in two steps that hold no bytes of their own: [`parse_request`] or [`parse_response`] takes a whole head
+//! or nothing, then a [`BodyReader`] takes the body piece by piece. Writing appends to the caller's `Vec<u8>`.
+
+mod body;
+mod request;
+mod response;
+mod write;
+
+pub use body::{BodyReader, Step};
+pub use request::parse_request;
+pub use response::{ResponseTo, parse_response};
+pub use write::{write_chunk, write_chunk_head, write_last_chunk, write_request, write_response};
+
+use crate::chars;
+
+/// More fields than this are refused whatever [`Limits::max_fields`] says: they are parsed on the stack.
+pub const MOST_FIELDS: usize = 256;
+
+/// Empty lines that may precede a start line (RFC 9112, section 2.2): a lenient client ends a body with one.
+const EMPTY_LINES: usize = 4;
+
+/// More options than this in `Connection` are refused: each is a search among the fields.
+const CONNECTION_OPTIONS: usize = 32;
+
+/// Bounds of a message head.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a head, start line and empty line included (Envoy's `max_request_headers_kb`, 60 KiB there).
+    pub max_head: usize,
+    /// Fields of a head (Envoy's `max_headers_count`); at most [`MOST_FIELDS`].
+    pub max_fields: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_head: 64 * 1024, max_fields: 100 }
+    }
+}
+
+/// A message that is not passed on. After it the connection has to be closed, since nobody knows where the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} ({status})")]
+pub struct Refused {
+    /// What to answer the client: 4xx or 5xx for requests, 502 for responses.
+    pub status: u16,
+    /// Why, in the words of Envoy's response code details.
+    pub reason: &'static str,
+}
+
+impl Refused {
+    const fn new(status: u16, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+}
+
+const GRAMMAR: Refused = Refused::new(400, "http1.codec_error");
+const CHARACTERS: Refused = Refused::new(400, "http1.invalid_characters");
+const TARGET: Refused = Refused::new(400, "http1.invalid_url");
+const HOST: Refused = Refused::new(400, "http1.invalid_host");
+const LENGTH_AND_CHUNKED: Refused = Refused::new(400, "http1.content_length_and_chunked_not_allowed");
+const LENGTH: Refused = Refused::new(400, "http1.content_length_not_allowed");
+const CODING: Refused = Refused::new(501, "http1.invalid_transfer_encoding");
+const CODING_NOT_ALLOWED: Refused = Refused::new(400, "http1.transfer_encoding_not_allowed");
+const CONNECTION: Refused = Refused::new(400, "http1.connection_header_rejected");
+const TOO_LARGE: Refused = Refused::new(431, "http1.headers_too_large");
+const TOO_MANY: Refused = Refused::new(431, "http1.too_many_headers");
+const VERSION: Refused = Refused::new(505, "http1.invalid_version");
+
+/// How many bytes of empty lines precede the start line; `None` if that is not known yet.
+fn empty_lines(input: &[u8]) -> Result<Option<usize>, Refused> {
+    let mut skipped = 0;
+    loop {
+        match &input[skipped..] {
+            [] | [b'\r'] => return Ok(None),
+            [b'\r', b'\n', ..] if skipped < 2 * EMPTY_LINES => skipped += 2,
+            [b'\r' | b'\n', ..] => return Err(GRAMMAR),
+            _ => return Ok(Some(skipped)),
+        }
+    }
+}
+
+/// What the grammar's refusal is in ours.
+fn refusal(error: httparse::Error) -> Refused {
+    match error {
+        httparse::Error::TooManyHeaders => TOO_MANY,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => CHARACTERS,
+        httparse::Error::Version => VERSION,
+        _ => GRAMMAR,
+    }
+}
+
+/// Every line of a head ends with CR LF: a lone LF is a line end to some and not to others.
+fn lines_are_strict(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
+}
+
+/// What the fields of a head say about its body and its connection, gathered while they are stored.
+#[derive(Default)]
+struct Facts {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+    /// `Connection` names other fields.
+    nominates: bool,
+    options: usize,
+}
+
+impl Facts {
+    /// A `Content-Length`; says whether it is the first, so that repetitions are stored once.
+    fn content_length(&mut self, value: &[u8]) -> Result<bool, Refused> {
+        let length = chars::decimal(value).ok_or(LENGTH)?;
+        match self.length.replace(length) {
+            None => Ok(true),
+            Some(earlier) if earlier == length => Ok(false),
+            Some(_) => Err(LENGTH),
+        }
+    }
+
+    /// A `Transfer-Encoding`: `chunked`, once, and nothing else.
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refused> {
+        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(CODING);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) -> Result<(), Refused> {
+        for option in chars::list(value) {
+            self.options += 1;
+            if self.options > CONNECTION_OPTIONS {
+                return Err(CONNECTION);
+            }
+            match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                _ => self.nominates = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Length and chunking together are the classic of request smuggling.
+    fn check_framing(&self, version: u8) -> Result<(), Refused> {
+        match (self.chunked, self.length) {
+            (true, Some(_)) => Err(LENGTH_AND_CHUNKED),
+            (true, None) if version == 0 => Err(CODING_NOT_ALLOWED),
+            _ => Ok(()),
+        }
+    }
+
+    fn keeps_alive(&self, version: u8) -> bool {
+        !self.close && (version == 1 || self.keep_alive)
+    }
+}
+
+/// Removes the fields that `Connection` names (RFC 9110, section 7.6.1). It is done on receipt, before anybody looks at
+/// the fields, so that a peer cannot make a later hop lose what the mesh itself has added.
+fn remove_nominated(headers: &[httparse::Header<'_>], fields: &mut crate::Fields) {
+    use crate::Known;
+    for header in headers.iter().filter(|h| h.name.eq_ignore_ascii_case("connection")) {
+        for option in chars::list(header.value) {
+            let framing = matches!(
+                Known::of(option),
+                Known::Host
+                    | Known::ContentLength
+                    | Known::TransferEncoding
+                    | Known::Te
+                    | Known::Upgrade
+                    | Known::Connection
+            );
+            if !framing {
+                fields.remove(option);
+            }
+        }
+    }
+}
