@@ -6,3 +6,4 @@
 
 pub mod conn;
 pub mod model;
+pub mod xds;

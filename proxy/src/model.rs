@@ -5,6 +5,7 @@
 //! sorted, lower-cased, regexes built, names interned.
 
 mod cluster;
+mod last_use;
 mod listener;
 mod matcher;
 mod policy;
@@ -16,6 +17,7 @@ pub use cluster::{
     LbPolicy, LocalityEndpoints, OutlierDetection, ServiceRef, TcpKeepalive, TlsWhen, UpstreamHttp, UpstreamProtocol,
     UpstreamTls, WorkloadRef,
 };
+pub use last_use::LastUse;
 pub use listener::{
     AccessLog, AccessLogFormat, ChainMatch, CodecType, DownstreamTls, FilterChain, ForwardClientCert, HttpConnection,
     HttpFilters, Inspect, Listener, ListenerKind, RouteSource, TcpProxy, Terminal, Transport,
@@ -27,4 +29,5 @@ pub use route::{
     Percent, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, RouteTarget, VirtualHost,
     WeightedCluster,
 };
-pub use snapshot::{SecretName, ServerKeys, Snapshot, TlsSecrets};
+pub(crate) use snapshot::wildcard;
+pub use snapshot::{Absent, SecretName, ServerKeys, Snapshot, TlsSecrets};

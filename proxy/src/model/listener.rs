@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mesh_types::Name;
 
+use super::last_use::LastUse;
 use super::policy::Rbac;
 use super::route::{RouteConfig, WeightedCluster};
 use super::snapshot::SecretName;
@@ -34,6 +35,8 @@ pub struct Listener {
     pub default_chain: Option<Arc<FilterChain>>,
     /// Connections that match no chain are logged here.
     pub access_logs: Arc<[AccessLog]>,
+    /// When a connection last came to it.
+    pub last_use: LastUse,
 }
 
 /// Which side of the workload a listener serves (Envoy's `traffic_direction`).

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use mesh_types::Name;
 use regex::bytes::Regex;
 
+use super::last_use::LastUse;
 use super::matcher::{FieldMatch, PathMatch, QueryMatch, StringMatch};
 use super::policy::Rbac;
 
@@ -48,6 +49,8 @@ pub struct VirtualHost {
     pub retry: Option<Arc<RetryPolicy>>,
     /// Tell the application the attempt (`x-envoy-attempt-count`).
     pub include_attempt_count: bool,
+    /// When a request last came to it.
+    pub last_use: LastUse,
 }
 
 /// One route.
