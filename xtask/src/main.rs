@@ -1,2 +1,84 @@
-//! placeholder
-fn main() {}
+//! The project's commands: `cargo xtask <command>`. Each installs what it needs, says so, and shows its progress.
+
+mod packages;
+mod run;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use run::{cargo, step};
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  demo [--keep]   builds everything and walks through a mesh on this machine;
+                  with --keep it stays up until Ctrl-C, to be called and edited
+  test            formatting, lints, all tests, and the demo as the acceptance test
+  check           formatting and lints
+  bench [ROW...]  measures the proxy beside HAProxy and Envoy in one run
+  setup           installs the packages that the commands above need, and nothing else
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match command {
+        "demo" => demo(rest),
+        "test" => test(),
+        "check" => check(),
+        "bench" => bench(rest),
+        "setup" => packages::install(packages::TESTS),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(anyhow::anyhow!("there is no command {other:?}\n\n{HELP}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(arguments: &[String]) -> Result<()> {
+    packages::install(packages::DEMO)?;
+    build()?;
+    run::replace_with("target/debug/weft-demo", arguments)
+}
+
+fn check() -> Result<()> {
+    step("Formatting", cargo().args(["fmt", "--all", "--check"]))?;
+    step("Lints", cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
+}
+
+fn test() -> Result<()> {
+    packages::install(packages::TESTS)?;
+    let tools = tools::install()?;
+    check()?;
+    build()?;
+    step("Tests", cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]).envs(tools))?;
+    step("Demo, as the acceptance test", &mut run::program("target/debug/weft-demo"))
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    packages::install(packages::BENCH)?;
+    let tools = tools::install()?;
+    step(
+        "Build, optimised",
+        cargo().args(["build", "--profile", "bench-fast", "--locked", "-p", "weft-proxy", "-p", "bench"]),
+    )?;
+    step("Measurement", run::program("target/bench-fast/bench").args(arguments).envs(tools))
+}
+
+/// One build for tests and demo: the same profile, all binaries.
+fn build() -> Result<()> {
+    step("Build", cargo().args(["build", "--workspace", "--locked"]))
+}

@@ -1,1 +1,4 @@
-//! To be filled by its first real code.
+//! What tests and the demo stand on: pods made of network namespaces, processes that die with their test, clients
+//! inside a pod, and fakes that speak the real protocols.
+
+pub mod lab;

@@ -1,0 +1,232 @@
+//! Clients that stand in a pod and call as an application does: by address, with a host header, over plain HTTP.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use mesh_testkit::lab::Pod;
+use serde_json::Value;
+
+/// No answer of the shop takes longer than this unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What to ask, and of whom.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// The host header.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// The method.
+    pub method: Method,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Call {
+    /// A GET.
+    pub fn get(address: SocketAddr, authority: &str, path: &str) -> Self {
+        Self {
+            address,
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+            method: Method::GET,
+            headers: Vec::new(),
+        }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes the call from a pod, on a connection of its own.
+    pub fn from(&self, pod: &Pod) -> Result<Answer> {
+        let mut answers = self.repeat_from(pod, 1)?;
+        answers.pop().ok_or_else(|| anyhow!("no answer"))
+    }
+
+    /// Makes the call `times` times from a pod, one after the other, on one connection as long as the server keeps
+    /// it. Fails at the first call that gets no answer.
+    pub fn repeat_from(&self, pod: &Pod, times: usize) -> Result<Vec<Answer>> {
+        pod.inside(|| {
+            runtime()?.block_on(async {
+                let mut client = Client::default();
+                let mut answers = Vec::with_capacity(times);
+                for _ in 0..times {
+                    answers.push(client.call(self).await?);
+                }
+                Ok(answers)
+            })
+        })
+    }
+}
+
+/// An answer, read whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// From the call to the last byte.
+    pub took: Duration,
+}
+
+impl Answer {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// A client with one connection.
+#[derive(Default)]
+struct Client {
+    connection: Option<SendRequest<Empty<Bytes>>>,
+}
+
+impl Client {
+    async fn call(&mut self, call: &Call) -> Result<Answer> {
+        let start = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, self.exchange(call));
+        let (status, headers, body) = answer
+            .await
+            .with_context(|| format!("{} {} gave no answer in {PATIENCE:?}", call.authority, call.path))??;
+        Ok(Answer { status, headers, body, took: start.elapsed() })
+    }
+
+    async fn exchange(&mut self, call: &Call) -> Result<(StatusCode, HeaderMap, Bytes)> {
+        let mut connection = match self.take_connection().await {
+            Some(connection) => connection,
+            None => connect(call.address).await?,
+        };
+        let mut request = http::Request::builder().method(&call.method).uri(&call.path).header("host", &call.authority);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let response = connection.send_request(request.body(Empty::new())?).await?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        self.connection = Some(connection);
+        Ok((head.status, head.headers, body))
+    }
+
+    /// The connection of the last call, if the server still keeps it.
+    async fn take_connection(&mut self) -> Option<SendRequest<Empty<Bytes>>> {
+        let mut connection = self.connection.take()?;
+        connection.ready().await.ok()?;
+        Some(connection)
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>> {
+    let stream = tokio::net::TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Calls that go on in the background, at a steady rate, until they are stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    tally: Arc<Mutex<Tally>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What became of the calls of a [`Load`].
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Answered with a 2xx.
+    pub succeeded: usize,
+    /// Everything else, with what it was.
+    pub failures: Vec<String>,
+}
+
+/// The longest list of failures that is kept.
+const MOST_FAILURES: usize = 1000;
+
+impl Load {
+    /// Starts to call from `pod`, `per_second` times a second.
+    pub fn start(pod: &Arc<Pod>, call: Call, per_second: u32) -> Self {
+        let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Tally::default())));
+        let (thread_stop, thread_tally, pod) = (Arc::clone(&stop), Arc::clone(&tally), Arc::clone(pod));
+        let thread = std::thread::spawn(move || {
+            let work = pod.inside(|| {
+                runtime()?.block_on(async {
+                    let mut client = Client::default();
+                    let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+                    while !thread_stop.load(Ordering::Relaxed) {
+                        ticks.tick().await;
+                        let outcome = client.call(&call).await;
+                        record(&thread_tally, outcome);
+                    }
+                    Ok(())
+                })
+            });
+            if let Err(error) = work {
+                record(&thread_tally, Err(error));
+            }
+        });
+        Self { stop, tally, thread: Some(thread) }
+    }
+
+    /// What happened so far.
+    pub fn so_far(&self) -> Tally {
+        self.tally.lock().map(|tally| tally.clone()).unwrap_or_default()
+    }
+
+    /// Stops, and tells what happened.
+    pub fn stop(mut self) -> Tally {
+        self.end();
+        self.so_far()
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn record(tally: &Mutex<Tally>, outcome: Result<Answer>) {
+    let Ok(mut tally) = tally.lock() else { return };
+    match outcome {
+        Ok(answer) if answer.status.is_success() => tally.succeeded += 1,
+        Ok(answer) if tally.failures.len() < MOST_FAILURES => {
+            tally.failures.push(format!("{} {}", answer.status, answer.text()));
+        }
+        Err(error) if tally.failures.len() < MOST_FAILURES => tally.failures.push(format!("{error:#}")),
+        _ => {}
+    }
+}

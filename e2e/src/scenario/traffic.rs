@@ -1,0 +1,119 @@
+//! Finding, balancing and steering calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use http::StatusCode;
+
+use crate::client::{Answer, Call};
+use crate::mesh::Mesh;
+use crate::shop::Role;
+use crate::story::eventually;
+
+/// How long an edit may take to be live.
+pub(super) const LIVE: Duration = Duration::from_secs(10);
+
+/// How many answers each version gave. Fails if one was not a 200.
+pub(super) fn versions(answers: &[Answer]) -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for answer in answers {
+        ensure!(answer.status == StatusCode::OK, "{} {}", answer.status, answer.text());
+        let version = answer.json()["version"].as_str().unwrap_or("?").to_owned();
+        *counts.entry(version).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+pub(super) fn show(counts: &BTreeMap<String, usize>) -> String {
+    counts.iter().map(|(version, count)| format!("{version} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn reviews(mesh: &Mesh) -> Call {
+    mesh.call(Role::Reviews, "/reviews/0")
+}
+
+pub(super) fn balancing(mesh: &mut Mesh) -> Result<String> {
+    let client = mesh.get("client")?.pod();
+    let all_three = eventually(LIVE, || {
+        let counts = versions(&reviews(mesh).repeat_from(client, 30)?)?;
+        ensure!(counts.len() == 3, "only {} answered", show(&counts));
+        Ok(())
+    })?;
+    let answers = reviews(mesh).repeat_from(client, 300)?;
+    let counts = versions(&answers)?;
+    ensure!(counts.values().all(|count| (60..=140).contains(count)), "not even: {}", show(&counts));
+    let over_tls = requests_over_mtls(mesh, "reviews-v1")?;
+    ensure!(over_tls > 0, "reviews-v1 counted no call over mutual TLS");
+    let slowest = answers.iter().map(|answer| answer.took).max().unwrap_or_default();
+    Ok(format!(
+        "{}; {over_tls} at v1 over mutual TLS; slowest call {slowest:.1?}; all three found after {all_three:.1?}",
+        show(&counts)
+    ))
+}
+
+/// Istio's standard metric at the server's own proxy.
+fn requests_over_mtls(mesh: &Mesh, workload: &str) -> Result<u64> {
+    let page = mesh.get(workload)?.admin("/stats/prometheus")?.text();
+    let counted = page.lines().filter(|line| {
+        line.starts_with("istio_requests_total{")
+            && line.contains(r#"reporter="destination""#)
+            && line.contains(r#"connection_security_policy="mutual_tls""#)
+    });
+    Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
+}
+
+pub(super) fn ingress(mesh: &mut Mesh) -> Result<String> {
+    let outside = mesh.lab.outside();
+    let call = mesh.ingress("/productpage")?;
+    eventually(LIVE, || match call.from(&outside)? {
+        answer if answer.status == StatusCode::OK => Ok(()),
+        answer => bail!("{} {}", answer.status, answer.text()),
+    })?;
+    let answers = call.repeat_from(&outside, 50)?;
+    for answer in &answers {
+        let page = answer.json();
+        let whole = page["details"]["status"] == 200 && page["reviews"]["status"] == 200;
+        ensure!(whole, "not a whole page: {}", answer.text());
+    }
+    let mut other = call;
+    other.authority = "other.example.com".to_owned();
+    let refused = other.from(&outside)?;
+    ensure!(refused.status == StatusCode::NOT_FOUND, "another host got {}", refused.status);
+    let mut times: Vec<_> = answers.iter().map(|answer| answer.took).collect();
+    times.sort_unstable();
+    Ok(format!("50 whole pages, median {:.1?}; other.example.com got 404", times[times.len() / 2]))
+}
+
+pub(super) fn canary(mesh: &mut Mesh) -> Result<String> {
+    mesh.apply("40-reviews.yaml", include_str!("../../yaml/reviews-subsets.yaml"))?;
+    mesh.apply("41-reviews.yaml", include_str!("../../yaml/reviews-canary.yaml"))?;
+    let client = mesh.get("client")?.pod();
+    let live = eventually(LIVE, || {
+        let counts = versions(&reviews(mesh).repeat_from(client, 40)?)?;
+        ensure!(!counts.contains_key("v2"), "v2 still answers: {}", show(&counts));
+        Ok(())
+    })?;
+    let counts = versions(&reviews(mesh).repeat_from(client, 1000)?)?;
+    let canary = counts.get("v3").copied().unwrap_or_default();
+    ensure!((70..=130).contains(&canary) && !counts.contains_key("v2"), "{}", show(&counts));
+    Ok(format!("{}; live after {live:.1?}", show(&counts)))
+}
+
+pub(super) fn by_header(mesh: &mut Mesh) -> Result<String> {
+    mesh.apply("41-reviews.yaml", include_str!("../../yaml/reviews-by-header.yaml"))?;
+    let client = mesh.get("client")?.pod();
+    let jason = reviews(mesh).header("end-user", "jason");
+    let live = eventually(LIVE, || {
+        let counts = versions(&jason.repeat_from(client, 5)?)?;
+        ensure!(counts.len() == 1 && counts.contains_key("v2"), "jason gets {}", show(&counts));
+        Ok(())
+    })?;
+    let (testers, everyone) =
+        (versions(&jason.repeat_from(client, 100)?)?, versions(&reviews(mesh).repeat_from(client, 100)?)?);
+    ensure!(testers.len() == 1 && testers.contains_key("v2"), "jason got {}", show(&testers));
+    ensure!(everyone.len() == 1 && everyone.contains_key("v1"), "everyone got {}", show(&everyone));
+    mesh.remove("41-reviews.yaml")?;
+    mesh.remove("40-reviews.yaml")?;
+    Ok(format!("jason: {}; everyone: {}; live after {live:.1?}", show(&testers), show(&everyone)))
+}
