@@ -7,7 +7,9 @@
 //!                            └────────── subscribe ◀── demand ◀───────┘
 //! ```
 
+#[expect(dead_code, reason = "the client enters here")]
 mod config;
+#[expect(dead_code, reason = "the client enters here")]
 mod demand;
 
 pub use config::{Config, Reader, Refusal, Status};
