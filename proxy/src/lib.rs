@@ -5,5 +5,8 @@
 //! routed, balanced, connected and recorded, once.
 
 pub mod conn;
+pub mod fault;
 pub mod model;
+pub mod stream;
+pub mod worker;
 pub mod xds;

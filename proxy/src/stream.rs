@@ -1,0 +1,164 @@
+//! A byte stream, plain or under TLS, with the bytes that were read early put back in front.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::{client, server};
+
+/// A connection as everything after `accept` and `connect` sees it.
+#[derive(Debug)]
+pub struct Stream {
+    io: Io,
+    early: Early,
+}
+
+#[derive(Debug)]
+enum Io {
+    Plain(TcpStream),
+    Server(Box<server::TlsStream<Stream>>),
+    Client(Box<client::TlsStream<Stream>>),
+}
+
+/// Bytes read from the socket before it was known who would read it.
+#[derive(Debug, Default)]
+struct Early {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Stream {
+    /// A plain connection.
+    pub fn plain(socket: TcpStream) -> Self {
+        Self { io: Io::Plain(socket), early: Early::default() }
+    }
+
+    /// A connection on which we are the TLS server.
+    pub fn tls_server(session: Box<server::TlsStream<Stream>>) -> Self {
+        Self { io: Io::Server(session), early: Early::default() }
+    }
+
+    /// A connection on which we are the TLS client.
+    pub fn tls_client(session: Box<client::TlsStream<Stream>>) -> Self {
+        Self { io: Io::Client(session), early: Early::default() }
+    }
+
+    /// The same, with bytes that will be read first.
+    #[must_use]
+    pub fn with_early(mut self, bytes: Vec<u8>) -> Self {
+        self.early = Early { bytes, taken: 0 };
+        self
+    }
+
+    /// The socket at the bottom.
+    pub fn socket(&self) -> &TcpStream {
+        match &self.io {
+            Io::Plain(socket) => socket,
+            Io::Server(session) => session.get_ref().0.socket(),
+            Io::Client(session) => session.get_ref().0.socket(),
+        }
+    }
+
+    /// The peer's address on the socket.
+    ///
+    /// # Errors
+    /// If the socket is not connected any more.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().peer_addr()
+    }
+
+    /// Our address on the socket.
+    ///
+    /// # Errors
+    /// If the operating system cannot say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().local_addr()
+    }
+
+    /// True under TLS.
+    pub fn is_tls(&self) -> bool {
+        !matches!(self.io, Io::Plain(_))
+    }
+}
+
+impl Early {
+    fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+
+    /// Gives as much as fits; frees the memory with the last byte.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let rest = &self.bytes[self.taken..];
+        let fitting = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..fitting]);
+        self.taken += fitting;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            self.early.give(buf);
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Server(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Client(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Server(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Client(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_flush(cx),
+            Io::Server(io) => Pin::new(io).poll_flush(cx),
+            Io::Client(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Server(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Client(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn early_bytes_come_first_and_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut stream = Stream::plain(listener.accept().await.unwrap().0).with_early(b"early ".to_vec());
+        client.write_all(b"late").await.unwrap();
+        drop(client);
+        let mut three = [0; 3];
+        stream.read_exact(&mut three).await.unwrap();
+        assert_eq!(&three, b"ear");
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "ly late");
+    }
+}
