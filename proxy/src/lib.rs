@@ -6,7 +6,12 @@
 
 pub mod conn;
 pub mod fault;
+#[expect(dead_code, reason = "connections enter here")]
+pub mod http;
 pub mod model;
+#[expect(dead_code, reason = "requests enter here")]
+pub mod pool;
 pub mod stream;
+pub mod upstream;
 pub mod worker;
 pub mod xds;

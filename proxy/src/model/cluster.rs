@@ -76,7 +76,7 @@ pub enum Discovery {
 }
 
 /// An endpoint given by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DnsEndpoint {
     /// Host name.
     pub host: Box<str>,
@@ -91,7 +91,7 @@ pub struct DnsEndpoint {
 }
 
 /// All endpoints of a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointSet {
     /// Lowest priority number first.
     pub localities: Vec<LocalityEndpoints>,
@@ -101,7 +101,7 @@ pub struct EndpointSet {
 pub type Endpoints = Arc<EndpointSet>;
 
 /// Endpoints of one locality at one priority.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LocalityEndpoints {
     /// Where.
     pub locality: Locality,

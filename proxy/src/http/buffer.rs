@@ -1,0 +1,139 @@
+//! Buffers that an idle connection does not hold.
+
+use std::cell::RefCell;
+
+/// What one read takes at most, until a head needs more.
+pub(crate) const READ: usize = 16 * 1024;
+/// So many unused blocks are kept a thread.
+const KEPT: usize = 64;
+
+thread_local! {
+    static BLOCKS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes that came and were not used yet.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    /// Initialised memory; empty while the connection is idle.
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    /// What is there.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.block[self.start..self.end]
+    }
+
+    /// True if nothing is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Marks bytes as used.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Room for at least one more byte, or nothing if `limit` bytes are there already.
+    pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
+        if self.block.is_empty() {
+            self.block = BLOCKS.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; READ]);
+        }
+        if self.end == self.block.len() && self.start > 0 {
+            self.block.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.block.len() && self.block.len() < limit {
+            self.block.resize((self.block.len() * 2).min(limit), 0);
+        }
+        &mut self.block[self.end..]
+    }
+
+    /// Says how much of [`Self::room`] was filled.
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.block.len());
+    }
+
+    /// Gives the memory back if nothing is there: for connections that wait.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() && !self.block.is_empty() {
+            let block = std::mem::take(&mut self.block);
+            (self.start, self.end) = (0, 0);
+            if block.len() == READ {
+                BLOCKS.with_borrow_mut(|blocks| {
+                    if blocks.len() < KEPT {
+                        blocks.push(block);
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Bytes to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Output {
+    /// Where to append.
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// What is still to be written.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// True if all is written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    /// Marks bytes as written. A buffer that grew large is let go once it is empty.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.written += count;
+        if self.is_empty() {
+            self.written = 0;
+            if self.bytes.capacity() > 4 * READ { self.bytes = Vec::new() } else { self.bytes.clear() }
+        }
+    }
+
+    /// Gives the memory back if nothing is there.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_moves_and_grows_up_to_its_limit() {
+        let mut input = Input::default();
+        let room = input.room(2 * READ).len();
+        assert_eq!(room, READ);
+        input.filled(READ);
+        input.consume(10);
+        assert_eq!(input.room(2 * READ).len(), 10, "used bytes make room first");
+        input.filled(10);
+        assert_eq!(input.room(2 * READ).len(), READ);
+        input.filled(READ);
+        assert!(input.room(2 * READ).is_empty());
+        input.consume(usize::MAX);
+        assert!(input.is_empty());
+        input.rest();
+        assert!(input.unread().is_empty());
+    }
+}

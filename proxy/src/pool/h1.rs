@@ -1,0 +1,183 @@
+//! One HTTP/1 connection to an endpoint.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use mesh_http::h1::{self, Limits, ResponseTo};
+use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
+
+use crate::fault::{Cause, Fault, Sent, Step};
+use crate::http::body::{BodyIn, BodyOut, Broken, Piece};
+use crate::http::wire::Wire;
+use crate::stream::Stream;
+use crate::upstream::Permit;
+
+/// A connection that carries one request at a time.
+#[derive(Debug)]
+pub(crate) struct Client {
+    wire: Wire,
+    body_in: BodyIn,
+    body_out: BodyOut,
+    to: ResponseTo,
+    limits: Limits,
+    /// Requests begun on it.
+    requests: u32,
+    /// A response has begun to come for this request.
+    answered: bool,
+    /// The request's body was written to its end.
+    sent_all: bool,
+    /// The server takes another request.
+    keeps_alive: bool,
+    /// Both directions carry bytes that are not HTTP.
+    tunnel: bool,
+    _connection: Permit,
+}
+
+impl Client {
+    pub(crate) fn new(stream: Stream, connection: Permit) -> Self {
+        Self {
+            wire: Wire::new(stream),
+            body_in: BodyIn::default(),
+            body_out: BodyOut::default(),
+            to: ResponseTo::default(),
+            limits: Limits::default(),
+            requests: 0,
+            answered: false,
+            sent_all: false,
+            keeps_alive: true,
+            tunnel: false,
+            _connection: connection,
+        }
+    }
+
+    /// True for an idle connection that is open and silent.
+    pub(crate) fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        self.wire.input.is_empty() && self.wire.poll_fill(cx, 1).is_pending()
+    }
+
+    /// True if an earlier request was served on it: it may have been closed in the meantime.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// True once anything of a response came.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Begins a request.
+    pub(crate) fn send_head(&mut self, head: &RequestHead, body: BodyLength) {
+        self.requests += 1;
+        self.to = ResponseTo::of(head);
+        self.answered = false;
+        self.sent_all = body.is_empty() && !head.upgrade;
+        self.body_out.restart(body);
+        h1::write_request(head, body, self.wire.output.tail());
+    }
+
+    pub(crate) fn send_data(&mut self, data: &[u8]) {
+        self.body_out.write(data, self.wire.output.tail());
+    }
+
+    /// Ends the request's body, or our direction of a tunnel.
+    pub(crate) fn send_end(&mut self, trailers: Option<&Fields>) {
+        if !self.body_out.finish(trailers, self.wire.output.tail()) {
+            self.keeps_alive = false;
+        }
+        self.sent_all = true;
+    }
+
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.wire.poll_room(cx).map_err(|error| self.broken(&error))
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let flushed = if self.tunnel && self.sent_all { self.wire.poll_shutdown(cx) } else { self.wire.poll_flush(cx) };
+        flushed.map_err(|error| self.broken(&error))
+    }
+
+    /// The next response head: interim ones come first.
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<(), Fault>> {
+        loop {
+            if !self.wire.input.is_empty() {
+                self.answered = true;
+                let parsed = h1::parse_response(self.wire.input.unread(), &self.limits, self.to, head);
+                match parsed.map_err(|refused| self.protocol(refused.reason))? {
+                    Some(taken) => {
+                        self.wire.input.consume(taken);
+                        self.body_in.restart(head.body);
+                        self.keeps_alive &= head.keep_alive || head.status < 200;
+                        return Poll::Ready(Ok(()));
+                    }
+                    None if self.wire.has_ended() => return Poll::Ready(Err(self.closed())),
+                    None => {}
+                }
+            }
+            match ready!(self.wire.poll_fill(cx, self.limits.max_head)) {
+                Ok(0) => return Poll::Ready(Err(self.closed())),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(self.broken(&error))),
+            }
+        }
+    }
+
+    /// The next of the response's body.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece<'_>, Fault>> {
+        let failed = |cause| Fault::after_sending(cause, Step::Respond);
+        self.body_in.poll(&mut self.wire, cx).map_err(|broken| match broken {
+            Broken::Grammar(refused) => failed(Cause::UpstreamProtocol).because(refused.reason),
+            Broken::Closed => failed(Cause::UpstreamClosed).because("before the end of the body"),
+            Broken::Io(error) => failed(Cause::UpstreamClosed).because(error.to_string()),
+        })
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.body_in.consume(&mut self.wire, count);
+    }
+
+    /// After 101, or a 2xx to `CONNECT`: what comes now is not HTTP any more.
+    pub(crate) fn become_tunnel(&mut self) {
+        self.tunnel = true;
+        self.sent_all = false;
+        self.body_in.restart(BodyLength::UntilClose);
+        self.body_out.restart(BodyLength::UntilClose);
+    }
+
+    /// True if the request is over on both sides and the connection can carry another.
+    pub(crate) fn is_reusable(&self, max_requests: u32) -> bool {
+        self.keeps_alive
+            && !self.tunnel
+            && self.sent_all
+            && self.body_in.is_done()
+            && self.wire.input.is_empty()
+            && self.wire.output.is_empty()
+            && (max_requests == 0 || self.requests < max_requests)
+    }
+
+    /// Gives back the memory that an idle connection does not need.
+    pub(crate) fn rest(&mut self) {
+        self.wire.input.rest();
+        self.wire.output.rest();
+    }
+
+    /// Where it goes.
+    pub(crate) fn stream(&self) -> &Stream {
+        self.wire.stream()
+    }
+
+    fn closed(&self) -> Fault {
+        self.fault(Cause::UpstreamClosed)
+    }
+
+    fn protocol(&self, reason: &'static str) -> Fault {
+        self.fault(Cause::UpstreamProtocol).because(reason)
+    }
+
+    fn broken(&self, error: &io::Error) -> Fault {
+        self.fault(Cause::UpstreamClosed).because(error.to_string())
+    }
+
+    fn fault(&self, cause: Cause) -> Fault {
+        Fault { sent: Sent::Perhaps, ..Fault::new(cause, Step::Forward) }
+    }
+}
