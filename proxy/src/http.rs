@@ -1,6 +1,26 @@
 //! HTTP: a connection from the application or a peer is read, each request is decided, sent on and recorded.
 
+mod attempt;
 pub(crate) mod body;
 pub(crate) mod buffer;
-pub(crate) mod timer;
+mod caller;
+mod exchange;
+mod h1;
+mod mirror;
+mod request;
+mod response;
+mod timer;
 pub(crate) mod wire;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::conn::ConnInfo;
+use crate::model::HttpConnection;
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// Serves a connection to its end.
+pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, http: &Arc<HttpConnection>, stream: Stream) {
+    h1::serve(worker, conn, http, stream).await;
+}

@@ -4,14 +4,19 @@
 //! and becomes an immutable [`model::Snapshot`]; a connection enters at `accept`, goes `outbound` or `inbound`, is
 //! routed, balanced, connected and recorded, once.
 
+pub mod authz;
 pub mod conn;
+pub mod connect;
 pub mod fault;
-#[expect(dead_code, reason = "connections enter here")]
 pub mod http;
 pub mod model;
-#[expect(dead_code, reason = "requests enter here")]
 pub mod pool;
+mod proxy_header;
+pub mod record;
+mod retry;
+pub mod route;
 pub mod stream;
+pub mod tls;
 pub mod upstream;
 pub mod worker;
 pub mod xds;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use mesh_runtime::Drain;
 
 use crate::model::Snapshot;
+use crate::record::Recorder;
+use crate::tls::Secrets;
+use crate::upstream::{Shared, Upstreams};
 use crate::xds::{Config, Reader};
 
 /// What the connections of one worker thread share. Passed as `Rc<Worker>`: nothing here crosses threads, except through
@@ -15,13 +18,20 @@ pub struct Worker {
     pub config: Config,
     /// Says when to take no new work.
     pub drain: Drain,
+    /// Clusters at work.
+    pub upstreams: Upstreams,
+    /// TLS settings made ready.
+    pub tls: Secrets,
+    /// Where requests and connections end.
+    pub recorder: Recorder,
     reader: RefCell<Reader>,
 }
 
 impl Worker {
     /// The world of a thread that begins now.
-    pub fn new(config: Config, drain: Drain) -> Self {
-        Self { reader: RefCell::new(config.reader()), config, drain }
+    pub fn new(config: Config, drain: Drain, shared: Arc<Shared>, recorder: Recorder) -> Self {
+        let reader = RefCell::new(config.reader());
+        Self { config, drain, upstreams: Upstreams::new(shared), tls: Secrets::default(), recorder, reader }
     }
 
     /// The newest snapshot. What is in flight keeps the one that it began with.

@@ -39,6 +39,31 @@ pub enum StringMatch {
     Present,
 }
 
+impl StringMatch {
+    /// True if these bytes pass.
+    pub fn matches(&self, value: &[u8]) -> bool {
+        let same = |ignore_case: bool, one: &[u8], other: &[u8]| {
+            if ignore_case { one.eq_ignore_ascii_case(other) } else { one == other }
+        };
+        match self {
+            Self::Exact { text, ignore_case } => same(*ignore_case, value, text),
+            Self::Prefix { text, ignore_case } => {
+                value.get(..text.len()).is_some_and(|start| same(*ignore_case, start, text))
+            }
+            Self::Suffix { text, ignore_case } => {
+                let start = value.len().checked_sub(text.len());
+                start.is_some_and(|start| same(*ignore_case, &value[start..], text))
+            }
+            Self::Contains { text, ignore_case: false } => memchr::memmem::find(value, text).is_some(),
+            Self::Contains { text, ignore_case: true } => {
+                text.is_empty() || value.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
+            }
+            Self::Regex(regex) => regex.is_match(value),
+            Self::Present => true,
+        }
+    }
+}
+
 /// A test of one header field; pseudo fields are named `:authority`, `:method`, `:path`, `:scheme`.
 #[derive(Clone, Debug)]
 pub struct FieldMatch {

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 use mesh_http::h1::{self, Limits, ResponseTo};
 use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
 
+use super::Slot;
 use crate::fault::{Cause, Fault, Sent, Step};
 use crate::http::body::{BodyIn, BodyOut, Broken, Piece};
 use crate::http::wire::Wire;
 use crate::stream::Stream;
-use crate::upstream::Permit;
 
 /// A connection that carries one request at a time.
 #[derive(Debug)]
@@ -30,11 +30,11 @@ pub(crate) struct Client {
     keeps_alive: bool,
     /// Both directions carry bytes that are not HTTP.
     tunnel: bool,
-    _connection: Permit,
+    _slot: Slot,
 }
 
 impl Client {
-    pub(crate) fn new(stream: Stream, connection: Permit) -> Self {
+    pub(crate) fn new(stream: Stream, slot: Slot) -> Self {
         Self {
             wire: Wire::new(stream),
             body_in: BodyIn::default(),
@@ -46,7 +46,7 @@ impl Client {
             sent_all: false,
             keeps_alive: true,
             tunnel: false,
-            _connection: connection,
+            _slot: slot,
         }
     }
 

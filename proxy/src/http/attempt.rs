@@ -1,0 +1,380 @@
+//! Tries: the one loop of an exchange. Each try chooses an endpoint, takes a connection, sends the request and waits for
+//! the head of the answer; what failed is tried again if it may be.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use mesh_http::{BodyLength, RequestHead, ResponseHead};
+use tokio::time::Instant;
+
+use super::caller::Caller;
+use super::exchange::{Call, no_cluster};
+use super::request::Outgoing;
+use super::timer::{Timer, earlier};
+use crate::fault::{Cause, Fault, Step};
+use crate::model::RetryPolicy;
+use crate::pool::{self, h1::Client};
+use crate::record::RequestRecord;
+use crate::retry::{self, Tried};
+use crate::route::{Decision, Forward};
+use crate::upstream::{Outcome, Permit, Pick, PickContext, Upstream};
+
+/// A request that is being sent on.
+pub(super) struct Attempts<'a> {
+    call: &'a Call<'a>,
+    decision: &'a Decision,
+    forward: &'a Forward,
+    head: &'a mut RequestHead,
+    record: &'a mut RequestRecord,
+    outgoing: Outgoing,
+    limits: Limits,
+}
+
+/// The answer of an endpoint, its body still to come.
+pub(crate) struct Reply {
+    pub(super) head: ResponseHead,
+    pub(super) client: Box<Client>,
+    pub(super) request: Outgoing,
+    pick: Pick,
+    limits: Limits,
+    tunnel: bool,
+    _request: Permit,
+    _retry: Option<Permit>,
+}
+
+/// What bounds the time of a request.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// For the whole, from the end of the request.
+    whole: Option<Duration>,
+    whole_deadline: Option<Instant>,
+    /// For one try, from the end of the request.
+    one: Option<Duration>,
+    one_deadline: Option<Instant>,
+    /// For silence.
+    idle: Option<Duration>,
+    idle_deadline: Option<Instant>,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(
+        call: &'a Call<'a>,
+        decision: &'a Decision,
+        forward: &'a Forward,
+        head: &'a mut RequestHead,
+        record: &'a mut RequestRecord,
+    ) -> Self {
+        let limits = Limits {
+            whole: forward.timeout.filter(|timeout| !timeout.is_zero()),
+            whole_deadline: None,
+            one: forward.retry.as_ref().and_then(|policy| policy.per_try_timeout),
+            one_deadline: None,
+            idle: forward.idle_timeout.or(call.http.stream_idle_timeout).filter(|timeout| !timeout.is_zero()),
+            idle_deadline: None,
+        };
+        let keeps = (forward.retry.is_some() || !forward.mirrors.is_empty()) && !head.upgrade;
+        Self { call, decision, forward, head, record, outgoing: Outgoing::new(keeps), limits }
+    }
+
+    /// Tries until there is an answer to be passed on, or a failure that is final.
+    pub(super) async fn run<C: Caller>(mut self, caller: &mut C, timer: &mut Timer) -> Result<Reply, Fault> {
+        let worker = self.call.worker;
+        let upstream = worker.upstreams.get(&self.decision.snapshot, &self.forward.cluster);
+        let upstream = upstream.ok_or_else(|| no_cluster(&self.forward.cluster))?;
+        upstream.ready().await?;
+        let overflow = || Fault::new(Cause::Overflow, Step::Balance).because("too many requests (max_requests)");
+        let request = upstream.breakers().try_request().ok_or_else(overflow)?;
+        let mut retries =
+            Retries { left: self.forward.retry.as_ref().map_or(0, |policy| policy.attempts), ..Retries::default() };
+        loop {
+            let failure = match self.once(&upstream, &retries, caller, timer).await {
+                Ok(answered) => {
+                    if !self.again(&upstream, &mut retries, &Tried::Answer(&answered.head), caller, timer).await {
+                        return Ok(self.reply(answered, request, retries.permit));
+                    }
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            let raced = retry::is_idle_race(self.head, failure.reused, failure.answered, &failure.fault);
+            if raced && !std::mem::replace(&mut retries.raced, true) {
+                continue;
+            }
+            if !self.again(&upstream, &mut retries, &Tried::Fault(&failure.fault), caller, timer).await {
+                return Err(failure.fault);
+            }
+        }
+    }
+
+    /// True, after a pause, if there is to be another try.
+    async fn again<C: Caller>(
+        &mut self,
+        upstream: &Rc<Upstream>,
+        retries: &mut Retries,
+        tried: &Tried<'_>,
+        caller: &mut C,
+        timer: &mut Timer,
+    ) -> bool {
+        let Some(policy) = self.forward.retry.clone() else { return false };
+        if !retry::wants(&policy, tried) || !self.outgoing.can_repeat() {
+            return false;
+        }
+        if retries.left == 0 {
+            self.record.out_of_tries();
+            return false;
+        }
+        retries.permit = None;
+        let Some(permit) = upstream.breakers().try_retry() else {
+            self.record.flags.insert(crate::fault::Flag::UpstreamOverflow);
+            return false;
+        };
+        retries.permit = Some(permit);
+        retries.left -= 1;
+        retries.made += 1;
+        if policy.other_hosts
+            && let Some(endpoint) = &self.record.endpoint
+        {
+            retries.tried.push(endpoint.address);
+        }
+        self.pause(&policy, retries.made, caller, timer).await
+    }
+
+    /// False if time is up, or the caller gone, before the pause is over.
+    async fn pause<C: Caller>(&self, policy: &RetryPolicy, made: u32, caller: &mut C, timer: &mut Timer) -> bool {
+        let until = Instant::now() + retry::pause(policy, made);
+        if self.limits.whole_deadline.is_some_and(|deadline| deadline <= until) {
+            return false;
+        }
+        poll_fn(|cx| {
+            if caller.poll_gone(cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            timer.poll(cx, Some(until)).map(|()| true)
+        })
+        .await
+    }
+
+    /// One try, to the head of the answer.
+    async fn once<C: Caller>(
+        &mut self,
+        upstream: &Rc<Upstream>,
+        retries: &Retries,
+        caller: &mut C,
+        timer: &mut Timer,
+    ) -> Result<Answered, Failure> {
+        let context = PickContext {
+            hash: self.forward.hash,
+            original_destination: Some(self.call.conn.destination),
+            tried: &retries.tried,
+        };
+        let pick = upstream.pick(&context)?;
+        self.record.tries(&pick);
+        self.address(&pick);
+        let mut client = match self.connection(&pick).await {
+            Ok(client) => client,
+            Err(fault) => {
+                pick.report(Outcome::LocalFailure);
+                return Err(fault.into());
+            }
+        };
+        self.record.connected(client.stream());
+        client.send_head(self.head, self.head.body);
+        self.outgoing.rewind();
+        self.limits.one_deadline = None;
+        let mut head = ResponseHead::default();
+        match poll_fn(|cx| self.poll_answer(cx, &mut client, &mut head, caller, timer)).await {
+            Ok(()) => {
+                pick.report(Outcome::Answer(head.status));
+                Ok(Answered { head, client, pick })
+            }
+            Err(fault) => {
+                if fault.cause.source() == crate::fault::Source::Upstream {
+                    pick.report(Outcome::LocalFailure);
+                }
+                Err(Failure { reused: client.is_reused(), answered: client.has_answered(), fault })
+            }
+        }
+    }
+
+    /// What only the chosen endpoint, or the number of the try, tells.
+    fn address(&mut self, pick: &Pick) {
+        if self.forward.host_from_endpoint
+            && let Some(host) = &pick.endpoint().hostname
+        {
+            self.head.set_authority(host.as_bytes());
+        }
+        if self.forward.attempt_count {
+            self.head.fields.set(b"x-envoy-attempt-count", self.record.attempts.to_string().as_bytes());
+        }
+    }
+
+    async fn connection(&self, pick: &Pick) -> Result<Box<Client>, Fault> {
+        if let Some(client) = pick.host.pool().take() {
+            return Ok(client);
+        }
+        let waited = pool::wait(self.call.worker, &self.decision.snapshot, self.call.conn, pick);
+        match self.limits.whole_deadline {
+            None => waited.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, waited)
+                .await
+                .unwrap_or_else(|_| Err(Fault::new(Cause::ResponseTimeout, Step::Connect))),
+        }
+    }
+
+    fn poll_answer<C: Caller>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        head: &mut ResponseHead,
+        caller: &mut C,
+        timer: &mut Timer,
+    ) -> Poll<Result<(), Fault>> {
+        let mut broken = None;
+        if let Err(fault) = self.outgoing.drive(cx, client, caller) {
+            if fault.cause.source() == crate::fault::Source::Downstream {
+                return Poll::Ready(Err(fault));
+            }
+            // An endpoint that does not read may still have answered.
+            self.outgoing.give_up();
+            broken = Some(fault);
+        }
+        if self.outgoing.is_over() {
+            self.limits.request_is_read();
+        }
+        while let Poll::Ready(()) = client.poll_head(cx, head)? {
+            match head.status {
+                101 | 200.. => return Poll::Ready(Ok(())),
+                // The caller was told to go on already.
+                100 => {}
+                _ => caller.send_interim(head),
+            }
+        }
+        if let Some(fault) = broken {
+            return Poll::Ready(Err(fault));
+        }
+        if let Poll::Ready(Err(fault)) = caller.poll_flush(cx) {
+            return Poll::Ready(Err(fault));
+        }
+        if let Poll::Ready(fault) = caller.poll_gone(cx) {
+            return Poll::Ready(Err(fault));
+        }
+        let cause = ready!(self.limits.poll(cx, timer, !self.outgoing.is_read()));
+        Poll::Ready(Err(Fault::after_sending(cause, Step::Forward)))
+    }
+
+    fn reply(self, answered: Answered, request: Permit, retry: Option<Permit>) -> Reply {
+        let Answered { head, mut client, pick } = answered;
+        let tunnel = match head.status {
+            101 => self.head.upgrade,
+            200..=299 => self.head.method() == b"CONNECT",
+            _ => false,
+        };
+        let mut outgoing = self.outgoing;
+        if self.forward.mirrors.is_empty() {
+            outgoing.forget();
+        }
+        if tunnel {
+            client.become_tunnel();
+            outgoing = Outgoing::new(false);
+        }
+        let limits = Limits { one: None, one_deadline: None, ..self.limits };
+        Reply { head, client, request: outgoing, pick, limits, tunnel, _request: request, _retry: retry }
+    }
+}
+
+/// Tries after the first.
+#[derive(Default)]
+struct Retries {
+    left: u32,
+    made: u32,
+    tried: Vec<SocketAddr>,
+    /// A kept connection turned out to be closed once.
+    raced: bool,
+    permit: Option<Permit>,
+}
+
+struct Answered {
+    head: ResponseHead,
+    client: Box<Client>,
+    pick: Pick,
+}
+
+struct Failure {
+    fault: Fault,
+    reused: bool,
+    answered: bool,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self { fault, reused: false, answered: false }
+    }
+}
+
+impl Limits {
+    /// The clocks of the answer start with the end of the request.
+    fn request_is_read(&mut self) {
+        if self.whole_deadline.is_none() {
+            self.whole_deadline = self.whole.map(|limit| Instant::now() + limit);
+        }
+        if self.one_deadline.is_none() {
+            self.one_deadline = self.one.map(|limit| Instant::now() + limit);
+        }
+    }
+
+    /// Something moved.
+    fn moved(&mut self) {
+        self.idle_deadline = None;
+    }
+
+    /// Ready with what ran out.
+    fn poll(&mut self, cx: &mut Context<'_>, timer: &mut Timer, reading: bool) -> Poll<Cause> {
+        if self.idle_deadline.is_none() {
+            self.idle_deadline = self.idle.map(|limit| Instant::now() + limit);
+        }
+        let nearest = earlier(self.whole_deadline, earlier(self.one_deadline, self.idle_deadline));
+        ready!(timer.poll(cx, nearest));
+        Poll::Ready(match nearest {
+            whole if whole == self.whole_deadline => Cause::ResponseTimeout,
+            one if one == self.one_deadline => Cause::PerTryTimeout,
+            _ if reading => Cause::RequestIdle,
+            _ => Cause::StreamIdle,
+        })
+    }
+}
+
+impl Reply {
+    /// True if the answer ends HTTP on this connection.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
+    /// How long the answer's body will be.
+    pub(super) fn body(&self) -> BodyLength {
+        self.head.body
+    }
+
+    /// Something moved.
+    pub(super) fn moved(&mut self) {
+        self.limits.moved();
+    }
+
+    /// Ready with the failure if time is up.
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>, timer: &mut Timer) -> Poll<Result<(), Fault>> {
+        let cause = ready!(self.limits.poll(cx, timer, false));
+        Poll::Ready(Err(Fault::after_sending(cause, Step::Respond)))
+    }
+
+    /// Keeps the connection for the next request, if it can carry one.
+    pub(super) fn give_back(mut self) {
+        let http = &self.pick.upstream().config.http;
+        if self.client.is_reusable(http.max_requests_per_connection) {
+            self.client.rest();
+            let timeout = http.idle_timeout;
+            self.pick.host.pool().keep(self.client, timeout);
+        }
+    }
+}

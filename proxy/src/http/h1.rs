@@ -1,0 +1,295 @@
+//! HTTP/1 connections from callers.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use mesh_http::h1::{self, Limits, ResponseTo};
+use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
+use tokio::time::Instant;
+
+use super::body::{BodyIn, BodyOut, Broken, Piece};
+use super::caller::Caller;
+use super::exchange::{self, Call};
+use super::timer::Timer;
+use super::wire::Wire;
+use crate::conn::ConnInfo;
+use crate::fault::{Cause, Fault, Step};
+use crate::model::{HttpConnection, ListenerKind};
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// After the last response the peer's bytes are read for so long, so that it reads ours before it sees a reset.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes read while lingering.
+const LINGER_BYTES: u64 = 256 * 1024;
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, http: &Arc<HttpConnection>, stream: Stream) {
+    let call = Call { worker, conn, http };
+    let mut server = Server::new(stream, http);
+    let mut head = RequestHead::default();
+    let mut timer = Timer::default();
+    let mut drained = pin!(worker.drain.begun());
+    loop {
+        let mut wait = Wait::begin(http, conn.kind);
+        match poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await {
+            Next::Request => {
+                exchange::run(&call, &mut head, &mut server, &mut timer).await;
+            }
+            Next::Refused(fault) => exchange::refuse(&call, &head, &mut server, fault).await,
+            Next::End => break,
+        }
+        if worker.drain.has_begun() && conn.kind != ListenerKind::Outbound {
+            server.keeps_alive = false;
+        }
+        if !server.can_go_on() {
+            break;
+        }
+    }
+    server.close().await;
+}
+
+/// What a connection does next.
+enum Next {
+    Request,
+    Refused(Fault),
+    End,
+}
+
+/// What bounds the wait for a request.
+struct Wait {
+    idle: Option<Instant>,
+    head: Option<Duration>,
+    head_deadline: Option<Instant>,
+    /// Outbound connections are the application's own: they stay open while it lives (P05).
+    heeds_drain: bool,
+}
+
+impl Wait {
+    fn begin(http: &HttpConnection, kind: ListenerKind) -> Self {
+        Self {
+            idle: http.idle_timeout.map(|timeout| Instant::now() + timeout),
+            head: http.request_headers_timeout,
+            head_deadline: None,
+            heeds_drain: kind != ListenerKind::Outbound,
+        }
+    }
+}
+
+/// Our side of a caller's connection.
+pub(crate) struct Server {
+    wire: Wire,
+    body_in: BodyIn,
+    body_out: BodyOut,
+    to: ResponseTo,
+    limits: Limits,
+    http10: bool,
+    /// The caller waits for a word before it sends the body.
+    expects_continue: bool,
+    keeps_alive: bool,
+    /// The response was sent to its end.
+    sent_all: bool,
+    tunnel: bool,
+}
+
+impl Server {
+    fn new(stream: Stream, http: &HttpConnection) -> Self {
+        Self {
+            wire: Wire::new(stream),
+            body_in: BodyIn::default(),
+            body_out: BodyOut::default(),
+            to: ResponseTo::default(),
+            limits: Limits { max_head: http.max_head, ..Limits::default() },
+            http10: http.http10,
+            expects_continue: false,
+            keeps_alive: true,
+            sent_all: true,
+            tunnel: false,
+        }
+    }
+
+    /// The next request, a refusal of what came instead, or the end.
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut RequestHead,
+        timer: &mut Timer,
+        wait: &mut Wait,
+        drained: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<Next> {
+        loop {
+            if !self.wire.input.is_empty() {
+                match h1::parse_request(self.wire.input.unread(), &self.limits, head) {
+                    Ok(Some(taken)) => {
+                        self.wire.input.consume(taken);
+                        return Poll::Ready(self.begin(head));
+                    }
+                    Ok(None) => {}
+                    Err(refused) => return Poll::Ready(self.refuse(Cause::Malformed(refused.status), refused.reason)),
+                }
+                wait.head_deadline = wait.head_deadline.or_else(|| wait.head.map(|limit| Instant::now() + limit));
+            }
+            match self.wire.poll_fill(cx, self.limits.max_head) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::End),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => break,
+            }
+        }
+        self.wire.output.rest();
+        let waits_idle = self.wire.input.is_empty();
+        if waits_idle && wait.heeds_drain && drained.poll(cx).is_ready() {
+            return Poll::Ready(Next::End);
+        }
+        let deadline = if waits_idle { wait.idle } else { wait.head_deadline };
+        ready!(timer.poll(cx, deadline));
+        Poll::Ready(if waits_idle { Next::End } else { self.refuse(Cause::HeadTimeout, "") })
+    }
+
+    fn begin(&mut self, head: &RequestHead) -> Next {
+        self.to = ResponseTo::of(head);
+        self.body_in.restart(head.body);
+        self.body_out.restart(BodyLength::Empty);
+        self.expects_continue = head.expect_continue;
+        self.keeps_alive = head.keep_alive;
+        self.sent_all = false;
+        if head.version == Version::Http10 && !self.http10 {
+            return self.refuse(Cause::Malformed(426), "http1.unsupported_version");
+        }
+        Next::Request
+    }
+
+    fn refuse(&mut self, cause: Cause, reason: &'static str) -> Next {
+        self.keeps_alive = false;
+        self.sent_all = false;
+        Next::Refused(Fault::new(cause, Step::Read).because(reason))
+    }
+
+    /// True if another request can follow on this connection.
+    fn can_go_on(&self) -> bool {
+        self.keeps_alive && self.sent_all && !self.tunnel && self.body_in.is_done() && !self.wire.has_ended()
+            || self.has_pipelined()
+    }
+
+    /// A caller that sent several requests and then said that it sends no more still gets all its answers.
+    fn has_pipelined(&self) -> bool {
+        let whole = self.keeps_alive && self.sent_all && !self.tunnel && self.body_in.is_done();
+        whole && !self.wire.input.is_empty()
+    }
+
+    /// Writes what is left, says that nothing more comes, and reads on for a while (RFC 9112, section 9.6).
+    async fn close(&mut self) {
+        let linger = async {
+            if poll_fn(|cx| self.wire.poll_shutdown(cx)).await.is_err() {
+                return;
+            }
+            let most = self.wire.bytes_in + LINGER_BYTES;
+            while !self.wire.has_ended() && self.wire.bytes_in < most {
+                self.wire.input.consume(usize::MAX);
+                if poll_fn(|cx| self.wire.poll_fill(cx, 1)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // A peer that does not close in time is left to the kernel.
+        let _ = tokio::time::timeout(LINGER, linger).await;
+    }
+}
+
+impl Caller for Server {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece<'_>, Fault>> {
+        if self.expects_continue && !self.body_in.is_done() {
+            self.expects_continue = false;
+            if self.wire.input.is_empty() {
+                self.wire.output.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
+                    return Poll::Ready(Err(gone(&error)));
+                }
+            }
+        }
+        self.body_in.poll(&mut self.wire, cx).map_err(|broken| match broken {
+            Broken::Grammar(refused) => {
+                Fault::after_sending(Cause::DownstreamProtocol, Step::Read).because(refused.reason)
+            }
+            Broken::Closed => Fault::after_sending(Cause::DownstreamClosed, Step::Read),
+            Broken::Io(error) => gone(&error),
+        })
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.body_in.consume(&mut self.wire, count);
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+        // More requests may be waiting already: then nothing is read before their turn.
+        if !self.wire.input.is_empty() || self.wire.has_ended() || !self.body_in.is_done() {
+            return Poll::Pending;
+        }
+        match ready!(self.wire.poll_fill(cx, 1)) {
+            Err(error) => Poll::Ready(gone(&error)),
+            Ok(_) => Poll::Pending,
+        }
+    }
+
+    fn send_interim(&mut self, head: &ResponseHead) {
+        if self.to.version != Version::Http10 {
+            self.expects_continue &= head.status != 100;
+            h1::write_response(head, self.to, BodyLength::Empty, true, self.wire.output.tail());
+        }
+    }
+
+    fn send_head(&mut self, head: &ResponseHead, body: BodyLength) {
+        let chunks = self.to.version != Version::Http10;
+        let body = match body {
+            BodyLength::Stream | BodyLength::UntilClose if chunks => BodyLength::Stream,
+            BodyLength::Stream | BodyLength::UntilClose => BodyLength::UntilClose,
+            known => known,
+        };
+        // A body that was not asked for yet will not come, or comes late: the next request could not be told from it.
+        self.keeps_alive &= !self.expects_continue && body != BodyLength::UntilClose;
+        self.body_out.restart(if self.to.head { BodyLength::Empty } else { body });
+        h1::write_response(head, self.to, body, self.keeps_alive, self.wire.output.tail());
+    }
+
+    fn send_data(&mut self, data: &[u8]) {
+        self.body_out.write(data, self.wire.output.tail());
+    }
+
+    fn send_end(&mut self, trailers: Option<&Fields>) {
+        self.keeps_alive &= self.body_out.finish(trailers, self.wire.output.tail());
+        self.sent_all = true;
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.wire.poll_room(cx).map_err(|error| gone(&error))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let flushed = if self.tunnel && self.sent_all { self.wire.poll_shutdown(cx) } else { self.wire.poll_flush(cx) };
+        flushed.map_err(|error| gone(&error))
+    }
+
+    fn become_tunnel(&mut self) {
+        self.tunnel = true;
+        self.sent_all = false;
+        self.body_in.restart(BodyLength::UntilClose);
+        self.body_out.restart(BodyLength::UntilClose);
+    }
+
+    fn abort(&mut self) {
+        self.keeps_alive = false;
+        self.sent_all = false;
+    }
+
+    fn body_bytes(&self) -> (u64, u64) {
+        (self.body_in.bytes, self.body_out.bytes)
+    }
+}
+
+fn gone(error: &io::Error) -> Fault {
+    Fault::after_sending(Cause::DownstreamClosed, Step::Respond).because(error.to_string())
+}

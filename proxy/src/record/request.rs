@@ -1,0 +1,172 @@
+//! What is known of a request when it is over.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use mesh_http::{RequestHead, ResponseHead, Version};
+use mesh_types::Name;
+
+use crate::fault::{Fault, Flag, Flags};
+use crate::model::{Endpoint, Route, ServiceRef};
+use crate::route::{Action, Answer, Decision};
+use crate::stream::Stream;
+use crate::upstream::Pick;
+
+/// A request from its head to its end. Filled in on the way, read once.
+#[derive(Debug)]
+pub struct RequestRecord {
+    /// When its head was complete.
+    pub began: Instant,
+    /// The same, on the wall.
+    pub time: SystemTime,
+    /// Method, as received.
+    pub method: Box<[u8]>,
+    /// Path with query, as received.
+    pub path: Box<[u8]>,
+    /// Authority, as received.
+    pub authority: Box<[u8]>,
+    /// Version of HTTP that the caller speaks.
+    pub version: Version,
+    /// It is a gRPC request.
+    pub grpc: bool,
+    /// `user-agent`.
+    pub user_agent: Option<Box<[u8]>>,
+    /// `x-request-id`, as sent on.
+    pub request_id: Option<Box<[u8]>>,
+    /// `x-forwarded-for`, as sent on.
+    pub forwarded_for: Option<Box<[u8]>>,
+    /// The route that took it.
+    pub route: Option<Arc<Route>>,
+    /// The cluster that it went to, or would have.
+    pub cluster: Option<Name>,
+    /// The service that the cluster stands for.
+    pub service: Option<ServiceRef>,
+    /// The endpoint of the last try.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// Our address on the last try's connection.
+    pub upstream_local: Option<SocketAddr>,
+    /// The last try went over mutual TLS.
+    pub upstream_mtls: bool,
+    /// Tries.
+    pub attempts: u32,
+    /// Status of the answer; 0 if there was none.
+    pub status: u16,
+    /// `grpc-status` of the answer, from its fields or trailers.
+    pub grpc_status: Option<u32>,
+    /// What went wrong, in Envoy's flags.
+    pub flags: Flags,
+    /// Envoy's response code details.
+    pub details: Cow<'static, str>,
+    /// Why the connection to the endpoint failed, for people.
+    pub upstream_failure: Option<Box<str>>,
+    /// Bytes of the request's body.
+    pub received: u64,
+    /// Bytes of the answer's body.
+    pub sent: u64,
+    /// From the head of the request to the head of the endpoint's answer.
+    pub upstream_time: Option<Duration>,
+}
+
+impl RequestRecord {
+    /// The record of a request whose head has just been read.
+    pub fn begin(head: &RequestHead) -> Self {
+        Self {
+            began: Instant::now(),
+            time: SystemTime::now(),
+            method: head.method().into(),
+            path: head.path().into(),
+            authority: head.authority().into(),
+            version: head.version,
+            grpc: head.is_grpc(),
+            user_agent: head.fields.get(b"user-agent").map(Into::into),
+            request_id: None,
+            forwarded_for: None,
+            route: None,
+            cluster: None,
+            service: None,
+            endpoint: None,
+            upstream_local: None,
+            upstream_mtls: false,
+            attempts: 0,
+            status: 0,
+            grpc_status: None,
+            flags: Flags::default(),
+            details: Cow::Borrowed("-"),
+            upstream_failure: None,
+            received: 0,
+            sent: 0,
+            upstream_time: None,
+        }
+    }
+
+    /// What was decided, and what the request looks like now that it was edited.
+    pub fn decided(&mut self, decision: &Decision, head: &RequestHead) {
+        self.route = decision.route.clone();
+        self.request_id = head.fields.get(b"x-request-id").map(Into::into);
+        self.forwarded_for = head.fields.get(b"x-forwarded-for").map(Into::into);
+        if let Action::Forward(forward) = &decision.action {
+            self.cluster = Some(forward.cluster.clone());
+            self.service = decision.snapshot.clusters.get(&forward.cluster).and_then(|cluster| cluster.service.clone());
+        }
+    }
+
+    /// A try goes to this endpoint.
+    pub fn tries(&mut self, pick: &Pick) {
+        self.attempts += 1;
+        self.endpoint = Some(pick.endpoint().clone());
+    }
+
+    /// It goes over this connection.
+    pub fn connected(&mut self, stream: &Stream) {
+        self.upstream_local = stream.local_addr().ok();
+        self.upstream_mtls = stream.is_tls() && self.endpoint.as_ref().is_some_and(|endpoint| endpoint.mtls);
+    }
+
+    /// The endpoint's answer has begun.
+    pub fn answered(&mut self, head: &ResponseHead) {
+        self.status = head.status;
+        self.details = Cow::Borrowed("via_upstream");
+        self.upstream_time = Some(self.began.elapsed());
+        self.grpc_status = head.fields.get(b"grpc-status").and_then(number);
+    }
+
+    /// An answer of our own.
+    pub fn answered_here(&mut self, answer: &Answer) {
+        self.status = answer.head.status;
+        self.details = answer.details.clone();
+        self.grpc_status = answer.head.fields.get(b"grpc-status").and_then(number);
+        if let Some(flag) = answer.flag {
+            self.flags.insert(flag);
+        }
+        if let Some(fault) = &answer.fault
+            && fault.cause.is_reset()
+            && !fault.reason.is_empty()
+        {
+            self.upstream_failure = Some(fault.reason.as_ref().into());
+        }
+    }
+
+    /// The answer could not be completed.
+    pub fn broke(&mut self, fault: &Fault) {
+        self.details = fault.details();
+        if let Some(flag) = fault.flag() {
+            self.flags.insert(flag);
+        }
+    }
+
+    /// No further try was allowed.
+    pub fn out_of_tries(&mut self) {
+        self.flags.insert(Flag::UpstreamRetryLimit);
+    }
+
+    /// Sizes of the bodies.
+    pub fn body_bytes(&mut self, received: u64, sent: u64) {
+        (self.received, self.sent) = (received, sent);
+    }
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

@@ -1,0 +1,245 @@
+//! What every request goes through before it is looked at: a plain path, and the fields by which proxies tell each other
+//! about the caller, taken from those who may set them (Envoy's connection manager).
+
+use mesh_http::{Known, RequestHead};
+
+use super::find::split_query;
+use crate::conn::ConnInfo;
+use crate::fault::{Cause, Fault, Step};
+use crate::model::{ForwardClientCert, HttpConnection};
+
+/// Fields that only this mesh may set; a caller from outside could command the proxy with them.
+const OURS: &[&[u8]] = &[
+    b"x-envoy-attempt-count",
+    b"x-envoy-decorator-operation",
+    b"x-envoy-downstream-service-cluster",
+    b"x-envoy-downstream-service-node",
+    b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-external-address",
+    b"x-envoy-fault-abort-request",
+    b"x-envoy-fault-delay-request",
+    b"x-envoy-force-trace",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-internal",
+    b"x-envoy-ip-tags",
+    b"x-envoy-max-retries",
+    b"x-envoy-original-path",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-alt-stat-name",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+    b"x-envoy-upstream-rq-timeout-ms",
+];
+
+/// Makes a request fit to be looked at.
+///
+/// # Errors
+/// [`Cause::BadRequest`] if its path cannot be normalised.
+pub(super) fn prepare(head: &mut RequestHead, conn: &ConnInfo, http: &HttpConnection) -> Result<(), Fault> {
+    if http.normalize_path || http.merge_slashes || http.unescape_slashes {
+        normalise(head, http)?;
+    }
+    let secure = conn.tls.is_some();
+    let scheme: &[u8] = if secure { b"https" } else { b"http" };
+    if http.use_remote_address {
+        head.fields
+            .retain(|known, name, _| known != Known::Other || !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)));
+        append_to_list(head, b"x-forwarded-for", conn.peer.ip().to_canonical().to_string().as_bytes());
+        head.fields.set(b"x-forwarded-proto", scheme);
+    } else if head.fields.get(b"x-forwarded-proto").is_none() {
+        head.fields.append(b"x-forwarded-proto", scheme);
+    }
+    if head.scheme().is_empty() {
+        let told = match head.fields.get(b"x-forwarded-proto") {
+            Some(b"https") => &b"https"[..],
+            _ => b"http",
+        };
+        head.set_scheme(told);
+    }
+    client_certificate(head, conn, http.forward_client_cert);
+    if http.generate_request_id && head.fields.get(b"x-request-id").is_none() {
+        head.fields.append(b"x-request-id", uuid().as_bytes());
+    }
+    Ok(())
+}
+
+fn append_to_list(head: &mut RequestHead, name: &[u8], value: &[u8]) {
+    let list = match super::find::field(head, &String::from_utf8_lossy(name)) {
+        Some(held) if !held.is_empty() => [&held, &b", "[..], value].concat(),
+        _ => value.to_vec(),
+    };
+    head.fields.set(name, &list);
+}
+
+/// `x-forwarded-client-cert`: who the caller proved to be.
+fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClientCert) {
+    const NAME: &[u8] = b"x-forwarded-client-cert";
+    let proven = conn.tls.as_ref().filter(|tls| tls.certificate_hash.is_some());
+    let element = || {
+        let tls = proven?;
+        let mut element = format!("Hash={};Subject=\"\"", tls.certificate_hash.as_deref()?);
+        tls.uri_sans.iter().for_each(|uri| element.extend([";URI=", uri]));
+        Some(element)
+    };
+    match rule {
+        ForwardClientCert::AlwaysForwardOnly => {}
+        ForwardClientCert::ForwardOnly if proven.is_some() => {}
+        ForwardClientCert::AppendForward if proven.is_some() => {
+            if let Some(element) = element() {
+                let held = super::find::field(head, "x-forwarded-client-cert");
+                let list = held
+                    .map_or(element.clone().into_bytes(), |held| [&held, b",".as_slice(), element.as_bytes()].concat());
+                head.fields.set(NAME, &list);
+            }
+        }
+        ForwardClientCert::SanitizeSet if proven.is_some() => {
+            if let Some(element) = element() {
+                head.fields.set(NAME, element.as_bytes());
+            }
+        }
+        _ => {
+            head.fields.remove(NAME);
+        }
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn uuid() -> String {
+    let bits = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (4 << 76) | (2 << 62);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// RFC 3986, section 6.2.2: dot segments go, needless percent encoding goes; then what the configuration asks for.
+fn normalise(head: &mut RequestHead, http: &HttpConnection) -> Result<(), Fault> {
+    let (path, query) = split_query(head.path());
+    let (path, query) = match memchr::memchr(b'#', path) {
+        Some(at) => (&path[..at], &b""[..]),
+        None => (path, query),
+    };
+    if !path.starts_with(b"/") || is_plain(path) {
+        return Ok(());
+    }
+    let bad = |reason| Fault::new(Cause::BadRequest, Step::Read).because(reason);
+    let decoded = decode(path, http.unescape_slashes).ok_or_else(|| bad("a percent sign without two digits"))?;
+    let mut new = if http.normalize_path {
+        remove_dots(&decoded).ok_or_else(|| bad("the path leads above the root"))?
+    } else {
+        decoded
+    };
+    if http.merge_slashes {
+        new.dedup_by(|next, held| *next == b'/' && *held == b'/');
+    }
+    if head.path().len() > path.len() && !query.is_empty() {
+        new.push(b'?');
+        new.extend_from_slice(query);
+    }
+    head.set_path(&new);
+    Ok(())
+}
+
+/// Most paths are: nothing is done to them.
+fn is_plain(path: &[u8]) -> bool {
+    !path.windows(2).any(|pair| pair == b"//" || pair == b"/.") && memchr::memchr2(b'%', b'\\', path).is_none()
+}
+
+/// Decodes unreserved characters, and slashes if asked to; backslashes are slashes. `None` if malformed.
+fn decode(path: &[u8], slashes: bool) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'\\' => out.push(b'/'),
+            b'%' => {
+                let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+                let value = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
+                match value {
+                    b'/' | b'\\' if slashes => out.push(b'/'),
+                    b'-' | b'.' | b'_' | b'~' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(value),
+                    _ => out.extend([
+                        b'%',
+                        digits.as_bytes()[0].to_ascii_uppercase(),
+                        digits.as_bytes()[1].to_ascii_uppercase(),
+                    ]),
+                }
+                rest = &after[2..];
+            }
+            _ => out.push(*byte),
+        }
+    }
+    Some(out)
+}
+
+/// RFC 3986, section 5.2.4. `None` if it leads above the root.
+fn remove_dots(path: &[u8]) -> Option<Vec<u8>> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let segments: Vec<&[u8]> = path[1..].split(|b| *b == b'/').collect();
+    for (position, segment) in segments.iter().enumerate() {
+        let last = position + 1 == segments.len();
+        match *segment {
+            b"." | b".." => {
+                if *segment == b".." {
+                    kept.pop()?;
+                }
+                if last {
+                    kept.push(b"");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    Some([b"/", kept.join(&b'/').as_slice()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normal(path: &str) -> Option<String> {
+        let decoded = decode(path.as_bytes(), false)?;
+        String::from_utf8(remove_dots(&decoded)?).ok()
+    }
+
+    #[test]
+    fn paths_are_normalised() {
+        let cases = [
+            ("/a/./b", Some("/a/b")),
+            ("/a/../b", Some("/b")),
+            ("/a/%2e%2E/b", Some("/b")),
+            ("/a/..", Some("/")),
+            ("/a\\b", Some("/a/b")),
+            ("/%61%2f%zz", None),
+            ("/%61%2f", Some("/a%2F")),
+            ("/..", None),
+            ("/a//b", Some("/a//b")),
+        ];
+        for (path, want) in cases {
+            assert_eq!(normal(path).as_deref(), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn ids_are_uuids() {
+        let id = uuid();
+        assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
+        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+        assert_ne!(id, uuid());
+    }
+
+    proptest! {
+        #[test]
+        fn normal_paths_stay(path in "/[ -~]{0,40}") {
+            if let Some(once) = normal(&path) {
+                prop_assert!(once.starts_with('/'));
+                if !once.contains("//") {
+                    prop_assert_eq!(normal(&once), Some(once));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! TLS settings made ready: each combination of a setting and the secrets that it names is built once a worker, and anew
+//! when a secret changes. Sessions that are open are not touched.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use mesh_tls::{
+    Certificates, CertificatesByName, ClientAuth, ClientSettings, ClientTls, KeyedCertificate, PeerTest, Roots,
+    ServerSettings, ServerTls, Versions,
+};
+
+use crate::connect::Use;
+use crate::model::{DownstreamTls, SecretName, Snapshot, StringMatch, TlsSecrets, UpstreamTls};
+
+/// A worker's TLS configurations.
+#[derive(Default)]
+pub struct Secrets {
+    clients: RefCell<HashMap<ClientKey, Built<ClientTls>>>,
+    servers: RefCell<HashMap<ServerKey, Built<ServerTls>>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct ClientKey {
+    certificate: Option<SecretName>,
+    roots: Option<SecretName>,
+    alpn: Vec<Box<str>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct ServerKey {
+    certificates: Vec<SecretName>,
+    client_roots: Option<SecretName>,
+    required: bool,
+    alpn: Vec<Box<str>>,
+    tls13_only: bool,
+    tls12_only: bool,
+}
+
+/// What was built, and the very secrets that it was built from.
+struct Built<T> {
+    from: Vec<Option<Arc<TlsSecrets>>>,
+    tls: T,
+}
+
+impl Secrets {
+    /// How to open TLS to an endpoint.
+    ///
+    /// # Errors
+    /// In words, if a secret is missing or does not parse.
+    pub fn client(&self, snapshot: &Snapshot, settings: &UpstreamTls, carries: Use) -> Result<ClientTls, String> {
+        let names = [settings.certificate.as_ref(), settings.roots.as_ref()];
+        let from: Vec<_> = names.iter().map(|name| held(snapshot, *name)).collect();
+        let key = ClientKey {
+            certificate: settings.certificate.clone(),
+            roots: settings.roots.clone(),
+            alpn: alpn_of(settings, carries),
+        };
+        get_or_build(&self.clients, key, from, |key| {
+            let certificate = key.certificate.as_ref().map(|name| certificate(snapshot, name)).transpose()?;
+            let roots = key.roots.as_ref().map(|name| roots(snapshot, name)).transpose()?;
+            let alpn = wire_alpn(&key.alpn);
+            ClientTls::new(ClientSettings { certificate, roots, alpn, versions: Versions::Both })
+                .map_err(|error| error.to_string())
+        })
+    }
+
+    /// How to take TLS from callers.
+    ///
+    /// # Errors
+    /// In words, if a secret is missing or does not parse.
+    pub fn server(&self, snapshot: &Snapshot, settings: &DownstreamTls) -> Result<ServerTls, String> {
+        let names = settings.certificates.iter().map(Some).chain([settings.client_roots.as_ref()]);
+        let from: Vec<_> = names.map(|name| held(snapshot, name)).collect();
+        let key = ServerKey {
+            certificates: settings.certificates.clone(),
+            client_roots: settings.client_roots.clone(),
+            required: settings.require_client_certificate,
+            alpn: settings.alpn.clone(),
+            tls13_only: settings.tls13_only,
+            tls12_only: settings.tls12_only,
+        };
+        get_or_build(&self.servers, key, from, |key| server(snapshot, key))
+    }
+}
+
+/// The test of a caller's certificate.
+pub fn client_test(settings: &DownstreamTls) -> PeerTest {
+    if settings.client_sans.is_empty() { PeerTest::Any } else { sans(&settings.client_sans) }
+}
+
+/// Passes peers of whose URI and DNS names one matches.
+pub(crate) fn sans(tests: &[StringMatch]) -> PeerTest {
+    let tests: Arc<[StringMatch]> = tests.into();
+    let described = format!("one of {} configured names", tests.len());
+    let passes = move |peer: &mesh_tls::PeerCertificate| {
+        let mut names = peer.uri_sans.iter().chain(&peer.dns_sans);
+        names.any(|name| tests.iter().any(|test| test.matches(name.as_bytes())))
+    };
+    PeerTest::Sans(Arc::new(passes), described.into())
+}
+
+fn get_or_build<K: Eq + std::hash::Hash, T: Clone>(
+    all: &RefCell<HashMap<K, Built<T>>>,
+    key: K,
+    from: Vec<Option<Arc<TlsSecrets>>>,
+    build: impl FnOnce(&K) -> Result<T, String>,
+) -> Result<T, String> {
+    if let Some(built) = all.borrow().get(&key).filter(|built| same(&built.from, &from)) {
+        return Ok(built.tls.clone());
+    }
+    let tls = build(&key)?;
+    all.borrow_mut().insert(key, Built { from, tls: tls.clone() });
+    Ok(tls)
+}
+
+fn same(one: &[Option<Arc<TlsSecrets>>], other: &[Option<Arc<TlsSecrets>>]) -> bool {
+    let equal = |(one, other): (&Option<Arc<TlsSecrets>>, &Option<Arc<TlsSecrets>>)| match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    };
+    one.len() == other.len() && one.iter().zip(other).all(equal)
+}
+
+fn held(snapshot: &Snapshot, name: Option<&SecretName>) -> Option<Arc<TlsSecrets>> {
+    snapshot.secrets.get(name?).cloned()
+}
+
+/// For Istio's mutual TLS the first word says what the connection carries.
+fn alpn_of(settings: &UpstreamTls, carries: Use) -> Vec<Box<str>> {
+    if !settings.istio {
+        return settings.alpn.clone();
+    }
+    let words: &[&str] = match carries {
+        Use::Http1 => &["istio-http/1.1", "istio", "http/1.1"],
+        Use::Http2 => &["istio-h2", "istio", "h2"],
+        Use::Tcp => &["istio"],
+    };
+    words.iter().map(|word| (*word).into()).collect()
+}
+
+fn wire_alpn(words: &[Box<str>]) -> Vec<Vec<u8>> {
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
+fn server(snapshot: &Snapshot, key: &ServerKey) -> Result<ServerTls, String> {
+    let keyed: Result<Vec<_>, _> = key.certificates.iter().map(|name| certificate(snapshot, name)).collect();
+    let client_auth = match &key.client_roots {
+        None => ClientAuth::None,
+        Some(name) if key.required => ClientAuth::Required(roots(snapshot, name)?),
+        Some(name) => ClientAuth::Optional(roots(snapshot, name)?),
+    };
+    let settings = ServerSettings {
+        certificates: certificates(keyed?),
+        client_auth,
+        alpn: wire_alpn(&key.alpn),
+        versions: Versions::from_bounds(key.tls13_only, key.tls12_only).map_err(|error| error.to_string())?,
+    };
+    ServerTls::new(settings).map_err(|error| error.to_string())
+}
+
+/// Several certificates with DNS names are chosen by server name; others by what the client can verify.
+fn certificates(keyed: Vec<KeyedCertificate>) -> Certificates {
+    if keyed.len() < 2 || keyed.iter().any(|one| one.leaf().dns_sans.is_empty()) {
+        return Certificates::Any(keyed);
+    }
+    let mut by_name = CertificatesByName::default();
+    for one in keyed {
+        let names = one.leaf().dns_sans.clone();
+        names.iter().for_each(|name| by_name.add(name, one.clone()));
+    }
+    Certificates::ByName(by_name)
+}
+
+fn certificate(snapshot: &Snapshot, name: &SecretName) -> Result<KeyedCertificate, String> {
+    if let SecretName::Files(chain, key) = name {
+        return KeyedCertificate::from_files(Path::new(&**chain), Path::new(&**key)).map_err(|error| error.to_string());
+    }
+    let secrets = snapshot.secrets.get(name).and_then(|secrets| secrets.keys.as_ref());
+    let keys = secrets.ok_or_else(|| format!("there is no certificate yet ({})", describe(name)))?;
+    KeyedCertificate::from_pem(&keys.chain_pem, &keys.key_pem, &describe(name)).map_err(|error| error.to_string())
+}
+
+fn roots(snapshot: &Snapshot, name: &SecretName) -> Result<Roots, String> {
+    let result = match name {
+        SecretName::SystemRoots => Roots::system(),
+        SecretName::RootsFile(file) => Roots::from_file(Path::new(&**file)),
+        _ => {
+            let secrets = snapshot.secrets.get(name).and_then(|secrets| secrets.roots_pem.as_ref());
+            let pem = secrets.ok_or_else(|| format!("there are no roots yet ({})", describe(name)))?;
+            Roots::from_pem(pem, &describe(name))
+        }
+    };
+    result.map_err(|error| error.to_string())
+}
+
+fn describe(name: &SecretName) -> String {
+    match name {
+        SecretName::Workload => "the workload's own, from the certificate authority".to_owned(),
+        SecretName::MeshRoots => "the mesh's roots, from the certificate authority".to_owned(),
+        SecretName::Named(name) => format!("secret {name}"),
+        SecretName::Files(chain, _) => format!("file {chain}"),
+        SecretName::RootsFile(file) => format!("file {file}"),
+        SecretName::SystemRoots => "the system's roots".to_owned(),
+    }
+}
