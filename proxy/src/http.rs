@@ -9,7 +9,7 @@ mod h1;
 mod mirror;
 mod request;
 mod response;
-mod timer;
+pub(crate) mod timer;
 pub(crate) mod wire;
 
 use std::rc::Rc;

@@ -4,9 +4,12 @@
 //! and becomes an immutable [`model::Snapshot`]; a connection enters at `accept`, goes `outbound` or `inbound`, is
 //! routed, balanced, connected and recorded, once.
 
+pub mod accept;
 pub mod authz;
+pub mod config;
 pub mod conn;
 pub mod connect;
+mod copy;
 pub mod fault;
 pub mod http;
 pub mod model;
@@ -16,6 +19,7 @@ pub mod record;
 mod retry;
 pub mod route;
 pub mod stream;
+pub mod tcp;
 pub mod tls;
 pub mod upstream;
 pub mod worker;

@@ -1,7 +1,14 @@
 //! Where every request and every connection ends, once: metrics and access logs.
 
+mod access_log;
+mod connection;
+mod labels;
 mod recorder;
+mod registry;
 mod request;
 
+pub use access_log::Sink;
+pub use connection::TcpRecord;
 pub use recorder::Recorder;
+pub use registry::Registry;
 pub use request::RequestRecord;

@@ -53,6 +53,12 @@ impl Stream {
         self
     }
 
+    /// Puts bytes back that were read ahead of their reader.
+    pub fn put_back(&mut self, bytes: Vec<u8>) {
+        let rest = self.early.bytes.split_off(self.early.taken);
+        self.early = Early { bytes: [bytes, rest].concat(), taken: 0 };
+    }
+
     /// The socket at the bottom.
     pub fn socket(&self) -> &TcpStream {
         match &self.io {

@@ -1,15 +1,134 @@
 //! One worker's end of the records.
 
-use crate::conn::ConnInfo;
-use crate::model::HttpConnection;
+use std::cell::RefCell;
+use std::sync::Arc;
 
-use super::RequestRecord;
+use hashbrown::HashMap;
+use mesh_types::{Identity, Name};
+
+use super::access_log::{Line, Sink};
+use super::labels::{self, Outcome};
+use super::registry::Shard;
+use super::{Registry, RequestRecord, TcpRecord};
+use crate::config::Node;
+use crate::conn::ConnInfo;
+use crate::fault::Flags;
+use crate::model::{Endpoint, HttpConnection, ListenerKind, TcpProxy};
+
+/// Handles are forgotten beyond so many; the series stay.
+const MOST_HANDLES: usize = 8192;
 
 /// Takes the records of one worker.
-#[derive(Default)]
-pub struct Recorder {}
+pub struct Recorder {
+    node: Arc<Node>,
+    shard: Shard,
+    sink: Sink,
+    handles: RefCell<HashMap<Key, usize>>,
+}
+
+/// What tells series apart: names that are shared pointers compare by their text only when their hashes meet.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    tcp: bool,
+    kind: ListenerKind,
+    peer: Option<Identity>,
+    cluster: Option<Name>,
+    workload: Option<(Name, Name)>,
+    protocol: &'static str,
+    status: u16,
+    grpc: Option<u32>,
+    flags: Flags,
+}
 
 impl Recorder {
+    /// A worker's recorder.
+    pub fn new(node: Arc<Node>, registry: &Registry, sink: Sink) -> Self {
+        Self { node, shard: registry.shard(), sink, handles: RefCell::default() }
+    }
+
     /// A request is over.
-    pub fn request(&self, _conn: &ConnInfo, _http: &HttpConnection, _record: &RequestRecord) {}
+    pub fn request(&self, conn: &ConnInfo, http: &HttpConnection, record: &RequestRecord) {
+        let elapsed = record.began.elapsed();
+        let protocol = if record.grpc { "grpc" } else { "http" };
+        let key = Key {
+            tcp: false,
+            kind: conn.kind,
+            peer: conn.peer_identity().cloned(),
+            cluster: record.cluster.clone(),
+            workload: workload(record.endpoint.as_deref()),
+            protocol,
+            status: record.status,
+            grpc: record.grpc_status,
+            flags: record.flags,
+        };
+        let mut series = self.shard.lock();
+        let place = self.handle(key, || {
+            let flags = record.flags.to_string();
+            let outcome = Outcome { protocol, status: Some(record.status), flags: &flags, grpc: record.grpc_status };
+            let endpoint = record.endpoint.as_deref();
+            series.requests_of(&labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome))
+        });
+        series.request(place, elapsed.as_secs_f64() * 1e3, record.received, record.sent);
+        drop(series);
+        for log in http.access_logs.iter() {
+            self.sink.write(log, &Line::request(conn, record, elapsed));
+        }
+    }
+
+    /// A connection of bytes has begun.
+    pub fn tcp_opened(&self, conn: &ConnInfo, _proxy: &TcpProxy, record: &TcpRecord) {
+        let place = self.tcp_place(conn, record, Flags::default());
+        self.shard.lock().connection(place, |series| series.opened += 1);
+    }
+
+    /// A connection of bytes is over.
+    pub fn tcp_closed(&self, conn: &ConnInfo, proxy: &TcpProxy, record: &TcpRecord) {
+        let place = self.tcp_place(conn, record, record.flags);
+        self.shard.lock().connection(place, |series| {
+            series.closed += 1;
+            series.received += record.received;
+            series.sent += record.sent;
+        });
+        for log in proxy.access_logs.iter() {
+            self.sink.write(log, &Line::connection(conn, record));
+        }
+    }
+
+    fn tcp_place(&self, conn: &ConnInfo, record: &TcpRecord, flags: Flags) -> usize {
+        let key = Key {
+            tcp: true,
+            kind: conn.kind,
+            peer: conn.peer_identity().cloned(),
+            cluster: record.cluster.clone(),
+            workload: workload(record.endpoint.as_deref()),
+            protocol: "tcp",
+            status: 0,
+            grpc: None,
+            flags,
+        };
+        self.handle(key, || {
+            let flags = flags.to_string();
+            let outcome = Outcome { protocol: "tcp", status: None, flags: &flags, grpc: None };
+            let text = labels::render(&self.node, conn, record.endpoint.as_deref(), None, &outcome);
+            self.shard.lock().connections_of(&text)
+        })
+    }
+
+    fn handle(&self, key: Key, make: impl FnOnce() -> usize) -> usize {
+        let mut handles = self.handles.borrow_mut();
+        if let Some(place) = handles.get(&key) {
+            return *place;
+        }
+        if handles.len() >= MOST_HANDLES {
+            handles.clear();
+        }
+        let place = make();
+        handles.insert(key, place);
+        place
+    }
+}
+
+fn workload(endpoint: Option<&Endpoint>) -> Option<(Name, Name)> {
+    let workload = endpoint?.workload.as_ref()?;
+    Some((workload.name.clone(), workload.canonical_revision.clone()))
 }

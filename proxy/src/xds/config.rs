@@ -36,6 +36,7 @@ struct Shared {
     demands: Option<mpsc::Sender<Demand>>,
     timeout: Duration,
     status: watch::Sender<Status>,
+    version: watch::Sender<u64>,
     minute: AtomicU32,
 }
 
@@ -90,6 +91,7 @@ impl Config {
             demands,
             timeout,
             status: watch::Sender::new(status),
+            version: watch::Sender::new(0),
             minute: AtomicU32::new(0),
         };
         Self { shared: Arc::new(shared) }
@@ -205,7 +207,13 @@ impl Config {
         next.version += 1;
         let next = Arc::new(next);
         self.shared.snapshot.store(next.clone());
+        self.shared.version.send_replace(next.version);
         next
+    }
+
+    /// Follows the version of the newest snapshot: changes once for each publication.
+    pub fn watch_version(&self) -> watch::Receiver<u64> {
+        self.shared.version.subscribe()
     }
 
     /// How configuration stands now.

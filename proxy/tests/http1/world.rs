@@ -10,10 +10,11 @@ use mesh_runtime::Drain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
+use weft_proxy::config::Node;
 use weft_proxy::conn::ConnInfo;
 use weft_proxy::http;
 use weft_proxy::model::*;
-use weft_proxy::record::Recorder;
+use weft_proxy::record::{Recorder, Registry, Sink};
 use weft_proxy::stream::Stream;
 use weft_proxy::upstream::Shared;
 use weft_proxy::worker::Worker;
@@ -152,7 +153,22 @@ fn worker(setting: &mut Setting, addresses: &[SocketAddr]) -> Worker {
     setting.http.routes = RouteSource::Inline(Arc::new(routes));
     let (_, drain) = Drain::new();
     let shared = Shared::new(tokio::runtime::Handle::current());
-    Worker::new(Config::fixed(snapshot), drain, shared, Recorder::default())
+    Worker::new(Config::fixed(snapshot), drain, shared, recorder())
+}
+
+fn recorder() -> Recorder {
+    let id = "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap();
+    let node = Node {
+        id,
+        pod: "a".into(),
+        namespace: "default".into(),
+        service_account: "a".into(),
+        trust_domain: Default::default(),
+        cluster: "Kubernetes".into(),
+        workload: "a".into(),
+        labels: Default::default(),
+    };
+    Recorder::new(node.into(), &Registry::default(), Sink::start().unwrap())
 }
 
 fn setting() -> Setting {

@@ -1,0 +1,104 @@
+//! Sockets: each worker has its own for every address, and the kernel spreads connections over them. An update of the
+//! configuration opens and closes sockets, never connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use mesh_types::Name;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::serve;
+use crate::model::{ListenerKind, Snapshot};
+use crate::worker::Worker;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// Wait after a failed accept, such as for want of file descriptors, and before an address is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+type Key = (Name, SocketAddr);
+
+/// Keeps this worker's sockets as the configuration says, until the thread ends. At drain, inbound and gateway sockets are
+/// closed when `stop` says so; outbound ones stay for as long as the application may call.
+pub async fn listen(worker: Rc<Worker>) {
+    let mut version = worker.config.watch_version();
+    let mut open: HashMap<Key, JoinHandle<()>> = HashMap::new();
+    loop {
+        let snapshot = worker.snapshot();
+        let drains = worker.drain.has_begun();
+        let wanted = wanted(&snapshot, drains);
+        open.retain(|key, task| {
+            let stays = wanted.contains(key) && !task.is_finished();
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        let mut failed = false;
+        for key in wanted {
+            if !open.contains_key(&key) {
+                match bind(key.1) {
+                    Ok(listener) => {
+                        let task = tokio::task::spawn_local(accept(worker.clone(), key.0.clone(), listener));
+                        open.insert(key, task);
+                    }
+                    Err(error) => {
+                        failed = true;
+                        tracing::error!(listener = %key.0, address = %key.1, "cannot listen: {error}");
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            changed = version.changed() => if changed.is_err() { return },
+            () = worker.drain.begun(), if !drains => {}
+            () = tokio::time::sleep(PAUSE), if failed => {}
+        }
+    }
+}
+
+fn wanted(snapshot: &Snapshot, drains: bool) -> Vec<Key> {
+    let bound = snapshot.listeners.values().filter(|listener| listener.bind);
+    let kept = bound.filter(|listener| !drains || listener.kind == ListenerKind::Outbound);
+    kept.flat_map(|listener| listener.addresses.iter().map(|address| (listener.name.clone(), *address))).collect()
+}
+
+/// IPv6 sockets take IPv6 alone, so that both families can be bound to one port.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn accept(worker: Rc<Worker>, name: Name, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                let worker = worker.clone();
+                let name = name.clone();
+                tokio::task::spawn_local(async move {
+                    let _running = worker.drain.guard();
+                    if let Err(reason) = serve::connection(&worker, &name, socket, peer).await {
+                        tracing::debug!(listener = %name, %peer, "{reason}");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(listener = %name, "cannot accept: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

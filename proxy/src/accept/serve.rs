@@ -1,0 +1,183 @@
+//! An accepted connection's way to its filter chain and through it.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_types::Name;
+use tokio::net::TcpStream;
+
+use super::chain::{Facts, choose};
+use super::original;
+use super::sniff::{self, Sniffed};
+use crate::authz::{self, Subject};
+use crate::conn::{ConnInfo, PeerTls};
+use crate::model::{DownstreamTls, FilterChain, Listener, ListenerKind, Snapshot, Terminal, Transport};
+use crate::stream::Stream;
+use crate::tcp::{self, Early};
+use crate::worker::Worker;
+use crate::xds::DemandError;
+use crate::{http, tls};
+
+/// A handshake takes no longer (Istio's `transport_socket_connect_timeout`).
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// A caller that has something to say first has said it by then. After it the endpoint is listened to as well.
+const FIRST_WORD: Duration = Duration::from_millis(1);
+
+/// Serves a connection to its end.
+///
+/// # Errors
+/// In words, for the log, if it ended before a chain took it.
+pub(super) async fn connection(
+    worker: &Rc<Worker>,
+    listener: &Name,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) -> Result<(), String> {
+    let local = socket.local_addr().map_err(|error| error.to_string())?;
+    // Small answers must not wait for the acknowledgement of others.
+    let _ = socket.set_nodelay(true);
+    let snapshot = worker.snapshot();
+    let captured = snapshot.listeners.get(listener).ok_or("its listener is gone")?.clone();
+    let original = captured.use_original_dst.then(|| original::destination(&socket, local)).flatten();
+    if captured.use_original_dst && original.is_none() && captured.kind == ListenerKind::Outbound {
+        return Err(format!("it was made to {local} itself and not redirected, so nobody knows where it should go"));
+    }
+    let destination = original.unwrap_or(local);
+    let (snapshot, listener) = redirected(worker, snapshot, captured, destination).await?;
+    worker.config.touch(&listener.last_use);
+    let mut conn = ConnInfo {
+        kind: listener.kind,
+        listener: listener.name.clone(),
+        peer,
+        local,
+        destination,
+        sni: None,
+        tls: None,
+    };
+    let mut facts =
+        Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
+    let mut early = Vec::new();
+    if listener.inspect.tls || listener.inspect.http {
+        match first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early)).await? {
+            First::Caller(sniffed) => {
+                facts.transport = sniffed.transport.unwrap_or(Transport::Raw);
+                (facts.server_name, facts.protocols) = (sniffed.server_name, sniffed.protocols);
+            }
+            First::Endpoint(chain, opened) => {
+                let Terminal::Tcp(proxy) = &chain.terminal else { return Err("no chain for bytes".into()) };
+                let stream = Stream::plain(socket).with_early(early);
+                tcp::carry(worker, &conn, proxy, stream, opened).await;
+                return Ok(());
+            }
+        }
+    }
+    conn.sni = facts.server_name.clone();
+    let chain =
+        choose(&listener, &facts).ok_or_else(|| format!("no filter chain of {} takes it", listener.name))?.clone();
+    let mut stream = Stream::plain(socket).with_early(early);
+    if let Some(settings) = &chain.tls {
+        stream = terminate(worker, &snapshot, settings, stream, &mut conn).await?;
+    }
+    authz::check(&chain.rbac, &Subject { conn: &conn, head: None })
+        .map_err(|fault| format!("refused: {}", fault.details()))?;
+    match &chain.terminal {
+        Terminal::Http(settings) => http::serve(worker, &Rc::new(conn), settings, stream).await,
+        Terminal::Tcp(proxy) => tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
+    }
+    Ok(())
+}
+
+/// The listener of the destination, asked for if it is not known; else the one that captured the connection.
+async fn redirected(
+    worker: &Rc<Worker>,
+    snapshot: Arc<Snapshot>,
+    captured: Arc<Listener>,
+    destination: SocketAddr,
+) -> Result<(Arc<Snapshot>, Arc<Listener>), String> {
+    if !captured.use_original_dst || captured.kind != ListenerKind::Outbound {
+        return Ok((snapshot, captured));
+    }
+    match worker.config.listener(destination).await {
+        Ok(snapshot) => {
+            let listener = snapshot.listener_for(destination).cloned().unwrap_or(captured);
+            Ok((snapshot, listener))
+        }
+        Err(DemandError::DoesNotExist) => Ok((snapshot, captured)),
+        Err(error) => Err(format!("what listens on {destination} is not known: {error}")),
+    }
+}
+
+/// Who spoke first.
+enum First {
+    Caller(Sniffed),
+    /// The endpoint of the chain for bytes, on a connection that was opened meanwhile.
+    Endpoint(Arc<FilterChain>, tcp::Opened),
+}
+
+/// Whichever side speaks first decides: a server-first protocol needs no time-out and no declaration (P33).
+async fn first_bytes(
+    worker: &Rc<Worker>,
+    snapshot: &Arc<Snapshot>,
+    listener: &Arc<Listener>,
+    facts: &Facts,
+    conn: &ConnInfo,
+    (socket, early): (&mut TcpStream, &mut Vec<u8>),
+) -> Result<First, String> {
+    let mut reading = std::pin::pin!(sniff::read(socket, &listener.inspect, early));
+    let failed = |error: std::io::Error| error.to_string();
+    if let Ok(sniffed) = tokio::time::timeout(FIRST_WORD, reading.as_mut()).await {
+        return sniffed.map(First::Caller).map_err(failed);
+    }
+    let bytes = choose(listener, facts).filter(|chain| chain.tls.is_none());
+    let Some((chain, proxy)) = bytes.and_then(|chain| match &chain.terminal {
+        Terminal::Tcp(proxy) => Some((chain.clone(), proxy.clone())),
+        Terminal::Http(_) => None,
+    }) else {
+        return reading.await.map(First::Caller).map_err(failed);
+    };
+    authz::check(&chain.rbac, &Subject { conn, head: None })
+        .map_err(|fault| format!("refused: {}", fault.details()))?;
+    let listening = async {
+        match tcp::open(worker, snapshot, conn, &proxy).await {
+            Ok(mut opened) => {
+                match opened.hears().await {
+                    Early::Spoke => opened,
+                    // Nothing to hear there: the caller decides after all.
+                    Early::Silent => std::future::pending().await,
+                }
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        sniffed = &mut reading => sniffed.map(First::Caller).map_err(failed),
+        opened = listening => Ok(First::Endpoint(chain, opened)),
+    }
+}
+
+async fn terminate(
+    worker: &Rc<Worker>,
+    snapshot: &Snapshot,
+    settings: &DownstreamTls,
+    stream: Stream,
+    conn: &mut ConnInfo,
+) -> Result<Stream, String> {
+    let server = worker.tls.server(snapshot, settings)?;
+    let test = tls::client_test(settings);
+    let accepted = tokio::time::timeout(HANDSHAKE, server.accept(stream, &test)).await;
+    let (stream, session) =
+        accepted.map_err(|_| "the TLS handshake took too long")?.map_err(|error| error.to_string())?;
+    conn.sni = session.server_name.clone().or(conn.sni.take());
+    conn.tls = Some(PeerTls {
+        identity: session.peer.as_ref().and_then(|peer| peer.identity.clone()),
+        uri_sans: session.peer.as_ref().map(|peer| peer.uri_sans.clone()).unwrap_or_default(),
+        dns_sans: session.peer.as_ref().map(|peer| peer.dns_sans.clone()).unwrap_or_default(),
+        alpn: session.alpn.as_deref().map(|alpn| String::from_utf8_lossy(alpn).into()),
+        version: session.version,
+        certificate_hash: session.peer.map(|peer| peer.sha256),
+    });
+    Ok(Stream::tls_server(Box::new(stream)))
+}
