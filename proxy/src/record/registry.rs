@@ -75,7 +75,8 @@ impl Registry {
         let mut connections: Vec<_> = connections.into_iter().collect();
         connections.sort_by(|one, other| one.0.cmp(&other.0));
         counter(&mut text, "istio_requests_total", requests.iter().map(|(labels, one)| (labels, one.count)));
-        let histograms: [Named<RequestSeries, &Histogram>; 3] = [
+        type Pick = fn(&RequestSeries) -> &Histogram;
+        let histograms: [(&str, Pick); 3] = [
             ("istio_request_duration_milliseconds", |one| &one.duration),
             ("istio_request_bytes", |one| &one.received),
             ("istio_response_bytes", |one| &one.sent),
