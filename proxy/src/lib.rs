@@ -5,6 +5,8 @@
 //! routed, balanced, connected and recorded, once.
 
 pub mod accept;
+pub mod admin;
+pub mod app;
 pub mod authz;
 pub mod config;
 pub mod conn;
@@ -12,6 +14,7 @@ pub mod connect;
 mod copy;
 pub mod fault;
 pub mod http;
+pub mod identity;
 pub mod model;
 pub mod pool;
 mod proxy_header;

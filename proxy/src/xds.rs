@@ -7,10 +7,12 @@
 //!                            └────────── subscribe ◀── demand ◀───────┘
 //! ```
 
-#[expect(dead_code, reason = "the client enters here")]
+mod client;
 mod config;
-#[expect(dead_code, reason = "the client enters here")]
+mod decode;
 mod demand;
+mod state;
 
+pub use client::start;
 pub use config::{Config, Reader, Refusal, Status};
 pub use demand::{DemandError, DemandKey};

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::serve;
-use crate::model::{ListenerKind, Snapshot};
+use crate::model::Snapshot;
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
@@ -23,15 +23,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 type Key = (Name, SocketAddr);
 
-/// Keeps this worker's sockets as the configuration says, until the thread ends. At drain, inbound and gateway sockets are
-/// closed when `stop` says so; outbound ones stay for as long as the application may call.
+/// Keeps this worker's sockets as the configuration says, until the thread ends. They stay open while the process drains:
+/// callers that have not heard yet must not meet a closed door (P05).
 pub async fn listen(worker: Rc<Worker>) {
     let mut version = worker.config.watch_version();
     let mut open: HashMap<Key, JoinHandle<()>> = HashMap::new();
     loop {
         let snapshot = worker.snapshot();
-        let drains = worker.drain.has_begun();
-        let wanted = wanted(&snapshot, drains);
+        let wanted = wanted(&snapshot);
         open.retain(|key, task| {
             let stays = wanted.contains(key) && !task.is_finished();
             if !stays {
@@ -56,16 +55,14 @@ pub async fn listen(worker: Rc<Worker>) {
         }
         tokio::select! {
             changed = version.changed() => if changed.is_err() { return },
-            () = worker.drain.begun(), if !drains => {}
             () = tokio::time::sleep(PAUSE), if failed => {}
         }
     }
 }
 
-fn wanted(snapshot: &Snapshot, drains: bool) -> Vec<Key> {
+fn wanted(snapshot: &Snapshot) -> Vec<Key> {
     let bound = snapshot.listeners.values().filter(|listener| listener.bind);
-    let kept = bound.filter(|listener| !drains || listener.kind == ListenerKind::Outbound);
-    kept.flat_map(|listener| listener.addresses.iter().map(|address| (listener.name.clone(), *address))).collect()
+    bound.flat_map(|listener| listener.addresses.iter().map(|address| (listener.name.clone(), *address))).collect()
 }
 
 /// IPv6 sockets take IPv6 alone, so that both families can be bound to one port.

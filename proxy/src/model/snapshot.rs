@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub endpoints: HashMap<Name, Arc<EndpointSet>>,
     /// Keys and roots by name.
     pub secrets: HashMap<SecretName, Arc<TlsSecrets>>,
+    /// Everything was asked for: what is not here does not exist.
+    pub everything: bool,
     /// What the control plane was asked for and said does not exist.
     pub absent: Arc<Absent>,
 }

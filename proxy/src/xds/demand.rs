@@ -68,14 +68,14 @@ fn listener_known(snapshot: &Snapshot, destination: SocketAddr) -> Option<Result
     if snapshot.by_destination.contains_key(&destination) {
         return Some(Ok(()));
     }
-    if !snapshot.absent.listeners.contains(&destination) {
+    if !snapshot.everything && !snapshot.absent.listeners.contains(&destination) {
         return None;
     }
     let port = wildcard(destination);
     if snapshot.by_destination.contains_key(&port) {
         return Some(Ok(()));
     }
-    snapshot.absent.listeners.contains(&port).then_some(Err(DemandError::DoesNotExist))
+    (snapshot.everything || snapshot.absent.listeners.contains(&port)).then_some(Err(DemandError::DoesNotExist))
 }
 
 /// A route configuration that is not `on_demand` has said all that it will.
@@ -93,7 +93,7 @@ pub(crate) fn cluster_known(snapshot: &Snapshot, name: &str) -> Option<Result<()
     if let Some(cluster) = snapshot.clusters.get(name) {
         let waits =
             matches!(&cluster.discovery, crate::model::Discovery::Eds(eds) if !snapshot.endpoints.contains_key(eds));
-        return (!waits).then_some(Ok(()));
+        return (!waits || snapshot.everything).then_some(Ok(()));
     }
-    snapshot.absent.clusters.contains(name).then_some(Err(DemandError::DoesNotExist))
+    (snapshot.everything || snapshot.absent.clusters.contains(name)).then_some(Err(DemandError::DoesNotExist))
 }

@@ -1,0 +1,69 @@
+//! What operators, kubelets and Prometheus see: admin on 15000 (loopback only), status on 15020 and 15021, metrics on
+//! 15090.
+
+mod pages;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::routing::{get, post};
+use mesh_runtime::{Drain, Readiness};
+use mesh_types::ports;
+use tokio::net::TcpListener;
+
+use crate::config::Node;
+use crate::record::Registry;
+use crate::xds::Config;
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct State {
+    /// Configuration.
+    pub config: Config,
+    /// Metrics.
+    pub registry: Registry,
+    /// Whether the proxy is ready.
+    pub readiness: Readiness,
+    /// Whether it drains.
+    pub drain: Drain,
+    /// Who we are.
+    pub node: Arc<Node>,
+}
+
+/// Opens the ports and serves them on this runtime.
+///
+/// # Errors
+/// If a port is taken.
+pub async fn serve(state: State) -> Result<()> {
+    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let status = Router::new()
+        .route("/healthz/ready", get(pages::ready))
+        .route("/ready", get(pages::ready))
+        .route("/stats/prometheus", get(pages::metrics))
+        .route("/metrics", get(pages::metrics));
+    let admin = status
+        .clone()
+        .route("/config_dump", get(pages::config_dump))
+        .route("/clusters", get(pages::clusters))
+        .route("/listeners", get(pages::listeners))
+        .route("/server_info", get(pages::server_info))
+        .route("/quitquitquit", post(pages::quit));
+    open(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::ADMIN), admin, &state).await?;
+    for port in [ports::STATUS, ports::READY, ports::PROMETHEUS] {
+        open(SocketAddr::new(everywhere, port), status.clone(), &state).await?;
+    }
+    Ok(())
+}
+
+async fn open(address: SocketAddr, pages: Router<State>, state: &State) -> Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
+    let pages = pages.with_state(state.clone());
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, pages).await {
+            tracing::error!("{address}: {error}");
+        }
+    });
+    Ok(())
+}

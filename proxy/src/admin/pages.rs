@@ -1,0 +1,108 @@
+//! The pages.
+
+use std::fmt::Write;
+
+use axum::extract::State as Extract;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
+use serde_json::{Value, json};
+
+use super::State;
+
+/// 200 once everything needed is there, and until the drain begins; else 503 with what is missing.
+pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+    if state.drain.has_begun() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    let missing = state.readiness.waiting_for();
+    if missing.is_empty() {
+        return "LIVE\n".into_response();
+    }
+    let error = state.config.status().last_error.map(|error| format!(" ({error})")).unwrap_or_default();
+    (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}{error}\n", missing.join(", "))).into_response()
+}
+
+pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], state.registry.render()).into_response()
+}
+
+/// Everything in force, as our model has it; keys never.
+pub(super) async fn config_dump(Extract(state): Extract<State>) -> Json<Value> {
+    let snapshot = state.config.current();
+    let status = state.config.status();
+    let dump = |text: String| Value::String(text);
+    let mut listeners: Vec<_> = snapshot.listeners.values().collect();
+    listeners.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut routes: Vec<_> = snapshot.routes.values().collect();
+    routes.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut clusters: Vec<_> = snapshot.clusters.values().collect();
+    clusters.sort_by(|one, other| one.name.cmp(&other.name));
+    let refused: Vec<_> = status
+        .refused
+        .iter()
+        .map(|refusal| json!({"kind": refusal.kind, "name": *refusal.name, "reason": *refusal.reason, "older_in_force": refusal.older_in_force}))
+        .collect();
+    Json(json!({
+        "version": snapshot.version,
+        "connected": status.connected,
+        "refused": refused,
+        "listeners": listeners.iter().map(|one| json!({"name": *one.name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
+        "routes": routes.iter().map(|one| json!({"name": *one.name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
+        "clusters": clusters.iter().map(|one| json!({"name": *one.name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
+        "endpoints": snapshot.endpoints.iter().map(|(name, one)| json!({"name": **name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
+        "secrets": snapshot.secrets.keys().map(|name| dump(format!("{name:?}"))).collect::<Vec<_>>(),
+    }))
+}
+
+/// Envoy's text: a line an endpoint and fact.
+pub(super) async fn clusters(Extract(state): Extract<State>) -> String {
+    let snapshot = state.config.current();
+    let mut text = String::new();
+    let mut names: Vec<_> = snapshot.clusters.keys().collect();
+    names.sort();
+    for name in names {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}::observability_name::{name}");
+        let localities = snapshot.endpoints.get(name).map(|set| set.localities.as_slice()).unwrap_or_default();
+        for locality in localities {
+            for endpoint in &locality.endpoints {
+                let line = format!("{name}::{}", endpoint.address);
+                let _ = writeln!(text, "{line}::health_flags::{:?}", endpoint.health);
+                let _ = writeln!(text, "{line}::weight::{}", endpoint.weight);
+                let _ = writeln!(text, "{line}::priority::{}", locality.priority);
+            }
+        }
+    }
+    text
+}
+
+pub(super) async fn listeners(Extract(state): Extract<State>) -> String {
+    let snapshot = state.config.current();
+    let mut lines: Vec<String> = snapshot
+        .listeners
+        .values()
+        .map(|one| {
+            format!("{}::{}\n", one.name, one.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        })
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+pub(super) async fn server_info(Extract(state): Extract<State>) -> Json<Value> {
+    let live = state.readiness.is_ready() && !state.drain.has_begun();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": if state.drain.has_begun() { "DRAINING" } else if live { "LIVE" } else { "PRE_INITIALIZING" },
+        "node": {"id": state.node.id.to_string(), "cluster": *state.node.cluster},
+    }))
+}
+
+/// Ends the process as SIGTERM does.
+pub(super) async fn quit() -> &'static str {
+    match nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM) {
+        Ok(()) => "OK\n",
+        Err(_) => "cannot signal\n",
+    }
+}

@@ -1,0 +1,98 @@
+//! The process: a control thread for configuration, identity and administration, and worker threads for traffic.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use mesh_runtime::{Drain, Readiness, drain};
+use tokio::runtime::{Builder, Handle};
+use tokio::task::LocalSet;
+
+use crate::config::Settings;
+use crate::record::{Recorder, Registry, Sink};
+use crate::upstream::Shared;
+use crate::worker::Worker;
+use crate::xds;
+use crate::{accept, admin, identity};
+
+/// How often idle connections are looked at.
+const TIDY: Duration = Duration::from_secs(5);
+
+/// Runs until the process is told to end, drains, and returns.
+///
+/// # Errors
+/// If the operating system refuses threads or the administration's ports.
+pub fn run(settings: Settings) -> Result<()> {
+    raise_file_limit();
+    let control = Builder::new_current_thread().enable_all().build().context("the control thread's runtime")?;
+    control.block_on(async {
+        let readiness = Readiness::new();
+        let (trigger, drain) = Drain::new();
+        let registry = Registry::default();
+        let sink = Sink::start().context("the access log's thread")?;
+        let node = Arc::new(settings.node.clone());
+        let config = xds::start(&settings, readiness.block("configuration"));
+        let shared = Shared::new(Handle::current());
+        admin::serve(admin::State {
+            config: config.clone(),
+            registry: registry.clone(),
+            readiness: readiness.clone(),
+            drain: drain.clone(),
+            node: node.clone(),
+        })
+        .await?;
+        tokio::spawn(identity::keep(settings.clone(), config.clone(), readiness.block("certificate")));
+        for index in 0..settings.concurrency {
+            let (config, drain, shared) = (config.clone(), drain.clone(), shared.clone());
+            let recorder = Recorder::new(node.clone(), &registry, sink.clone());
+            let body = move || work(|| Worker::new(config, drain, shared, recorder));
+            std::thread::Builder::new().name(format!("worker-{index}")).spawn(body).context("a worker thread")?;
+        }
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TIDY).await;
+                shared.tidy();
+            }
+        });
+        tracing::info!(workers = settings.concurrency, control_plane = %settings.discovery, "started");
+        drain::termination().await.context("signals")?;
+        trigger.begin();
+        // Callers that have not heard yet are still answered; then what runs may end, within the same bound.
+        tokio::time::sleep(settings.drain).await;
+        tracing::info!(connections = drain.running(), "drained");
+        Ok(())
+    })
+}
+
+/// A worker thread's life.
+fn work(make: impl FnOnce() -> Worker) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("a worker has no runtime: {error}");
+            return;
+        }
+    };
+    LocalSet::new().block_on(&runtime, async {
+        let worker = Rc::new(make());
+        let tidied = worker.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(TIDY).await;
+                tidied.upstreams.tidy();
+            }
+        });
+        accept::listen(worker).await;
+    });
+}
+
+/// A proxy needs two sockets a connection.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("cannot raise the limit of open files to {hard}: {error}");
+    }
+}

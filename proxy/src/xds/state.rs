@@ -1,0 +1,292 @@
+//! What the control plane has sent, decoded, with the names that follow from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::core::v3::Node as WireNode;
+use envoy_types::pb::envoy::service::discovery::v3 as ads;
+use hashbrown::HashMap;
+use mesh_types::Name;
+use prost::Message;
+
+use super::config::Refusal;
+use super::decode;
+use crate::model::{
+    Cluster, Discovery, EndpointSet, Listener, RouteConfig, RouteSource, SecretName, Snapshot, Terminal, TlsSecrets,
+};
+
+/// Types of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Type {
+    Cluster,
+    Endpoints,
+    Listener,
+    Route,
+    Secret,
+}
+
+impl Type {
+    pub(super) const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::Secret];
+
+    fn url(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        }
+    }
+
+    pub(super) fn of(url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.url() == url)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Endpoints => "endpoints",
+            Self::Listener => "listener",
+            Self::Route => "route",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// Everything is asked for; the others are asked for by the names that these mention.
+    fn is_wildcard(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
+    }
+}
+
+/// Everything sent so far.
+#[derive(Default)]
+pub(super) struct State {
+    listeners: HashMap<Name, Arc<Listener>>,
+    clusters: HashMap<Name, Arc<Cluster>>,
+    routes: HashMap<Name, Arc<RouteConfig>>,
+    endpoints: HashMap<Name, Arc<EndpointSet>>,
+    secrets: HashMap<Name, Arc<TlsSecrets>>,
+    /// Versions by type and name, told when a stream is opened anew.
+    versions: BTreeMap<Type, HashMap<String, String>>,
+    /// Asked for by name, on this stream.
+    subscribed: BTreeMap<Type, BTreeSet<String>>,
+    /// Asked for by name and known not to exist.
+    absent: BTreeMap<Type, BTreeSet<String>>,
+    /// Types that have been answered at all.
+    answered: BTreeSet<Type>,
+    refused: BTreeMap<(Type, String), Refusal>,
+    changed: bool,
+}
+
+impl State {
+    /// The request that opens a type on a new stream; nothing for a type of which no name is known yet.
+    pub(super) fn first_request(&mut self, kind: Type, node: Option<WireNode>) -> Option<ads::DeltaDiscoveryRequest> {
+        let names = self.wanted(kind);
+        if names.is_empty() && !kind.is_wildcard() {
+            self.subscribed.remove(&kind);
+            return None;
+        }
+        self.subscribed.insert(kind, names.clone());
+        Some(ads::DeltaDiscoveryRequest {
+            node,
+            type_url: kind.url().to_owned(),
+            resource_names_subscribe: names.into_iter().collect(),
+            initial_resource_versions: self
+                .versions
+                .get(&kind)
+                .into_iter()
+                .flatten()
+                .map(|(name, version)| (name.clone(), version.clone()))
+                .collect(),
+            ..Default::default()
+        })
+    }
+
+    /// What is to be asked for, or not any more, since the last call.
+    pub(super) fn subscription_changes(&mut self) -> Vec<ads::DeltaDiscoveryRequest> {
+        let mut changes = Vec::new();
+        for kind in [Type::Endpoints, Type::Route, Type::Secret] {
+            let wanted = self.wanted(kind);
+            let held = self.subscribed.entry(kind).or_default();
+            let more: Vec<String> = wanted.difference(held).cloned().collect();
+            let less: Vec<String> = held.difference(&wanted).cloned().collect();
+            if more.is_empty() && less.is_empty() {
+                continue;
+            }
+            *held = wanted;
+            for name in &less {
+                self.forget(kind, name);
+            }
+            changes.push(ads::DeltaDiscoveryRequest {
+                type_url: kind.url().to_owned(),
+                resource_names_subscribe: more,
+                resource_names_unsubscribe: less,
+                ..Default::default()
+            });
+        }
+        changes
+    }
+
+    /// The names that listeners, routes and clusters mention.
+    fn wanted(&self, kind: Type) -> BTreeSet<String> {
+        match kind {
+            Type::Cluster | Type::Listener => BTreeSet::new(),
+            Type::Endpoints => {
+                let names = self.clusters.values().filter_map(|cluster| match &cluster.discovery {
+                    Discovery::Eds(name) => Some(name.to_string()),
+                    _ => None,
+                });
+                names.collect()
+            }
+            Type::Route => {
+                let chains =
+                    self.listeners.values().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
+                let names = chains.filter_map(|chain| match &chain.terminal {
+                    Terminal::Http(http) => match &http.routes {
+                        RouteSource::Rds(name) => Some(name.to_string()),
+                        RouteSource::Inline(_) => None,
+                    },
+                    Terminal::Tcp(_) => None,
+                });
+                names.collect()
+            }
+            Type::Secret => {
+                let down =
+                    self.listeners.values().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
+                let down = down.filter_map(|chain| chain.tls.as_ref());
+                let down = down.flat_map(|tls| tls.certificates.iter().chain(&tls.client_roots));
+                let up = self.clusters.values().flat_map(|cluster| &cluster.tls);
+                let up = up.flat_map(|(_, tls)| tls.certificate.iter().chain(&tls.roots));
+                let named = down.chain(up).filter_map(|name| match name {
+                    SecretName::Named(name) => Some(name.to_string()),
+                    _ => None,
+                });
+                named.collect()
+            }
+        }
+    }
+
+    /// Takes a response; what it holds that cannot be honoured is returned.
+    pub(super) fn take(&mut self, kind: Type, response: ads::DeltaDiscoveryResponse) -> Vec<Refusal> {
+        self.answered.insert(kind);
+        self.changed = true;
+        for name in response.removed_resources {
+            self.forget(kind, &name);
+            self.absent.entry(kind).or_default().insert(name);
+        }
+        let mut refusals = Vec::new();
+        for resource in response.resources {
+            let name = resource.name.clone();
+            self.absent.entry(kind).or_default().remove(&name);
+            match self.decode(kind, &resource) {
+                Ok(()) => {
+                    self.refused.remove(&(kind, name.clone()));
+                    self.versions.entry(kind).or_default().insert(name, resource.version);
+                }
+                Err(reason) => {
+                    let older_in_force = self.versions.get(&kind).is_some_and(|held| held.contains_key(&name));
+                    let refusal = Refusal {
+                        kind: kind.word(),
+                        name: name.as_str().into(),
+                        version: resource.version.as_str().into(),
+                        reason: reason.as_str().into(),
+                        older_in_force,
+                    };
+                    self.refused.insert((kind, name), refusal.clone());
+                    refusals.push(refusal);
+                }
+            }
+        }
+        refusals
+    }
+
+    fn decode(&mut self, kind: Type, resource: &ads::Resource) -> Result<(), String> {
+        let any = resource.resource.as_ref().ok_or("is empty")?;
+        if any.type_url != kind.url() {
+            return Err(format!("is a {}", any.type_url));
+        }
+        let bytes = any.value.as_slice();
+        let name: Name = resource.name.as_str().into();
+        match kind {
+            Type::Cluster => {
+                let cluster = decode::cluster(parse(bytes)?).map_err(|error| error.to_string())?;
+                self.clusters.insert(name, Arc::new(cluster));
+            }
+            Type::Endpoints => {
+                let endpoints = decode::endpoints(parse(bytes)?).map_err(|error| error.to_string())?;
+                self.endpoints.insert(name, Arc::new(endpoints));
+            }
+            Type::Listener => {
+                let listener = decode::listener(parse(bytes)?).map_err(|error| error.to_string())?;
+                self.listeners.insert(name, Arc::new(listener));
+            }
+            Type::Route => {
+                let route = decode::route_config(parse(bytes)?).map_err(|error| error.to_string())?;
+                self.routes.insert(name, Arc::new(route));
+            }
+            Type::Secret => {
+                let secret = decode::secret(parse(bytes)?).map_err(|error| error.to_string())?;
+                self.secrets.insert(name, Arc::new(secret));
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, kind: Type, name: &str) {
+        match kind {
+            Type::Cluster => drop(self.clusters.remove(name)),
+            Type::Endpoints => drop(self.endpoints.remove(name)),
+            Type::Listener => drop(self.listeners.remove(name)),
+            Type::Route => drop(self.routes.remove(name)),
+            Type::Secret => drop(self.secrets.remove(name)),
+        }
+        if let Some(versions) = self.versions.get_mut(&kind) {
+            versions.remove(name);
+        }
+        self.refused.remove(&(kind, name.to_owned()));
+    }
+
+    /// True if everything that is mentioned is there, or known not to exist: nothing half is published.
+    pub(super) fn is_complete(&self) -> bool {
+        let wildcards = [Type::Cluster, Type::Listener].iter().all(|kind| self.answered.contains(kind));
+        let settled = |kind: Type| {
+            self.wanted(kind).iter().all(|name| {
+                let held = match kind {
+                    Type::Endpoints => self.endpoints.contains_key(name.as_str()),
+                    Type::Route => self.routes.contains_key(name.as_str()),
+                    _ => self.secrets.contains_key(name.as_str()),
+                };
+                held || self.absent.get(&kind).is_some_and(|absent| absent.contains(name))
+                    || self.refused.contains_key(&(kind, name.clone()))
+            })
+        };
+        wildcards && [Type::Endpoints, Type::Route, Type::Secret].into_iter().all(settled)
+    }
+
+    /// True once after something changed.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Writes everything into a snapshot; the identity's own secrets stay.
+    pub(super) fn write(&self, snapshot: &mut Snapshot) {
+        snapshot.everything = true;
+        snapshot.listeners = self.listeners.clone();
+        snapshot.clusters = self.clusters.clone();
+        snapshot.routes = self.routes.clone();
+        snapshot.endpoints = self.endpoints.clone();
+        snapshot.secrets.retain(|name, _| matches!(name, SecretName::Workload | SecretName::MeshRoots));
+        let named = self.secrets.iter().map(|(name, secret)| (SecretName::Named(name.clone()), secret.clone()));
+        snapshot.secrets.extend(named);
+        snapshot.index_listeners();
+    }
+
+    /// What is refused now.
+    pub(super) fn refusals(&self) -> Arc<[Refusal]> {
+        self.refused.values().cloned().collect()
+    }
+}
+
+fn parse<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {
+    M::decode(bytes).map_err(|error| format!("does not parse: {error}"))
+}
