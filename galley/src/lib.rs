@@ -4,12 +4,14 @@
 //! column and field. A bad object never disturbs the good ones.
 
 mod diagnostic;
-#[expect(dead_code, reason = "the reader of files enters here")]
+mod load;
 mod node;
-#[cfg_attr(not(test), expect(dead_code, reason = "the reader of files enters here"))]
+mod objects;
 mod path;
-#[expect(dead_code, reason = "the reader of files enters here")]
 mod read;
+mod validate;
+mod watch;
+mod yaml;
 
 pub mod api;
 mod kind;
@@ -17,5 +19,8 @@ mod object;
 
 pub use diagnostic::{Code, Diagnostic, ObjectRef, Severity};
 pub use kind::Kind;
+pub use load::{Loaded, load};
 pub use node::Position;
 pub use object::{AnyObject, Meta, Object, Source};
+pub use objects::{Key, Objects, Table};
+pub use watch::{Directory, State, watch_directory};
