@@ -1,0 +1,68 @@
+//! The certificate service, on the wire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_types::{Identity, TrustDomain};
+use tonic::{Request, Response, Status};
+use weft_proto::certificates::istio_certificate_service_server::{
+    IstioCertificateService, IstioCertificateServiceServer,
+};
+use weft_proto::certificates::{CertificateRequest, CertificateResponse};
+
+use crate::authority::{Authority, AuthorityError, LONGEST, Names};
+use crate::token::Tokens;
+
+/// `IstioCertificateService`: certificates for those who prove who they are.
+#[derive(Clone)]
+pub struct Service {
+    authority: Arc<Authority>,
+    tokens: Arc<Tokens>,
+    trust_domain: TrustDomain,
+}
+
+impl Service {
+    /// Ready to be added to a gRPC server.
+    pub fn server(
+        authority: Arc<Authority>,
+        tokens: Arc<Tokens>,
+        trust_domain: TrustDomain,
+    ) -> IstioCertificateServiceServer<Self> {
+        IstioCertificateServiceServer::new(Self { authority, tokens, trust_domain })
+    }
+}
+
+#[tonic::async_trait]
+impl IstioCertificateService for Service {
+    async fn create_certificate(
+        &self,
+        request: Request<CertificateRequest>,
+    ) -> Result<Response<CertificateResponse>, Status> {
+        let identity = self.identity(&request)?;
+        let request = request.into_inner();
+        let asked = u64::try_from(request.validity_duration).ok().filter(|seconds| *seconds > 0);
+        let lifetime = asked.map_or(LONGEST, Duration::from_secs);
+        let signed = self.authority.sign(&request.csr, &Names::Workload(identity.clone()), lifetime);
+        let chain = signed.map_err(|error| match error {
+            AuthorityError::Request(_) => Status::invalid_argument(error.to_string()),
+            error => {
+                tracing::error!(%identity, "{error}");
+                Status::internal("the certificate cannot be signed; istiod's log says why")
+            }
+        })?;
+        tracing::info!(%identity, "signed a certificate");
+        Ok(Response::new(CertificateResponse { cert_chain: vec![chain, self.authority.root_pem().to_owned()] }))
+    }
+}
+
+impl Service {
+    /// From the token alone.
+    fn identity<T>(&self, request: &Request<T>) -> Result<Identity, Status> {
+        let value = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let token = value.and_then(|value| value.strip_prefix("Bearer "));
+        let token = token.ok_or_else(|| Status::unauthenticated("send `authorization: Bearer <token>`"))?;
+        let caller = self.tokens.check(token).map_err(|error| Status::unauthenticated(error.to_string()))?;
+        Identity::new(self.trust_domain.clone(), &caller.namespace, &caller.service_account)
+            .map_err(|error| Status::permission_denied(error.to_string()))
+    }
+}
