@@ -10,6 +10,6 @@ mod store;
 mod token;
 
 pub use authority::{Authority, AuthorityError, LONGEST, Names};
-pub use service::Service;
+pub use service::{CertificateServer, Service};
 pub use store::open;
 pub use token::{Caller, TokenError, Tokens};

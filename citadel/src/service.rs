@@ -21,13 +21,12 @@ pub struct Service {
     trust_domain: TrustDomain,
 }
 
+/// The service, ready to be added to a gRPC server.
+pub type CertificateServer = IstioCertificateServiceServer<Service>;
+
 impl Service {
     /// Ready to be added to a gRPC server.
-    pub fn server(
-        authority: Arc<Authority>,
-        tokens: Arc<Tokens>,
-        trust_domain: TrustDomain,
-    ) -> IstioCertificateServiceServer<Self> {
+    pub fn server(authority: Arc<Authority>, tokens: Arc<Tokens>, trust_domain: TrustDomain) -> CertificateServer {
         IstioCertificateServiceServer::new(Self { authority, tokens, trust_domain })
     }
 }

@@ -1,1 +1,17 @@
-//! To be filled by its first real code.
+//! Discovery: from the objects of a mesh to the resources that each proxy is served.
+//!
+//! ```text
+//! galley's Objects ─▶ World ─▶ generate (pure) ─▶ Resources ─▶ push: the difference, to each proxy
+//! ```
+
+mod generate;
+mod proxy;
+mod push;
+mod resource;
+mod world;
+
+pub use generate::generate;
+pub use proxy::Proxy;
+pub use push::{Authenticate, Server, Shown};
+pub use resource::{Kind, Resource, Resources};
+pub use world::World;

@@ -1,0 +1,52 @@
+//! Readiness, metrics and debug pages.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use pilot::{Server, Shown};
+use tokio::net::TcpListener;
+
+/// Opens both ports. The pages answer once everything else is open, so that ready means ready.
+pub(crate) async fn serve(http: SocketAddr, monitoring: SocketAddr, xds: Server) -> Result<()> {
+    let pages = Router::new().route("/ready", get(ready)).route("/debug/syncz", get(syncz)).with_state(xds.clone());
+    open(http, pages).await?;
+    open(monitoring, Router::new().route("/metrics", get(metrics)).with_state(xds)).await
+}
+
+async fn open(address: SocketAddr, pages: Router) -> Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, pages).await {
+            tracing::error!("{address}: {error}");
+        }
+    });
+    Ok(())
+}
+
+async fn ready() -> &'static str {
+    "ok\n"
+}
+
+/// What every proxy has been sent, has taken and has refused.
+async fn syncz(State(xds): State<Server>) -> Json<Vec<Shown>> {
+    Json(xds.connections())
+}
+
+/// Istio's names.
+async fn metrics(State(xds): State<Server>) -> Response {
+    let connections = xds.connections();
+    let mut text = String::new();
+    let sent: u64 = connections.iter().map(|one| one.sent).sum();
+    let refused: usize = connections.iter().map(|one| one.refused.len()).sum();
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "# TYPE pilot_xds gauge\npilot_xds {}", connections.len());
+    let _ = writeln!(text, "# TYPE pilot_xds_pushes gauge\npilot_xds_pushes {sent}");
+    let _ = writeln!(text, "# TYPE pilot_total_xds_rejects gauge\npilot_total_xds_rejects {refused}");
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

@@ -1,0 +1,422 @@
+//! Clusters.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3 as cds;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbConfig, LbPolicy, TransportSocketMatch,
+};
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions,
+};
+use envoy_types::pb::envoy::r#type::v3::Percent;
+use envoy_types::pb::google::protobuf as pb;
+use galley::api::{self, ClientTlsMode, SimpleLb};
+use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER};
+
+use super::endpoint;
+use super::policy::Policy;
+use super::wire::{ads, any, config_of, duration, exact, metadata, number, structure, text};
+use crate::proxy::{Proxy, selects};
+use crate::resource::{Kind, Resources};
+use crate::world::{Port, Resolution, Service, World};
+
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+/// Istio's default.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Where inbound connections come from, so that iptables can tell them from the application's own.
+pub(super) const INBOUND_SOURCE: &str = "127.0.0.6";
+
+/// The clusters that every proxy has.
+pub(super) fn fixed(resources: &mut Resources) {
+    let original = |name: &str| cds::Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32)),
+        lb_policy: LbPolicy::ClusterProvided as i32,
+        connect_timeout: Some(duration(CONNECT)),
+        circuit_breakers: Some(unlimited()),
+        ..Default::default()
+    };
+    resources.add(Kind::Cluster, PASSTHROUGH_CLUSTER, &original(PASSTHROUGH_CLUSTER));
+    let inbound = cds::Cluster { upstream_bind_config: Some(bind()), ..original(INBOUND_PASSTHROUGH_CLUSTER) };
+    resources.add(Kind::Cluster, INBOUND_PASSTHROUGH_CLUSTER, &inbound);
+    let nothing = cds::Cluster {
+        name: BLACK_HOLE_CLUSTER.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static as i32)),
+        connect_timeout: Some(duration(CONNECT)),
+        ..Default::default()
+    };
+    resources.add(Kind::Cluster, BLACK_HOLE_CLUSTER, &nothing);
+}
+
+fn bind() -> core::BindConfig {
+    let source = core::SocketAddress {
+        address: INBOUND_SOURCE.to_owned(),
+        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(0)),
+        ..Default::default()
+    };
+    core::BindConfig { source_address: Some(source), ..Default::default() }
+}
+
+/// The cluster of a port of the workload itself.
+pub(super) fn inbound(service: &Service, port: u16, http2: bool) -> cds::Cluster {
+    let mut cluster = cds::Cluster {
+        name: ClusterName::inbound(port).to_string(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32)),
+        lb_policy: LbPolicy::ClusterProvided as i32,
+        connect_timeout: Some(duration(CONNECT)),
+        circuit_breakers: Some(unlimited()),
+        upstream_bind_config: Some(bind()),
+        metadata: Some(about(service, None)),
+        ..Default::default()
+    };
+    if http2 {
+        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), protocol(true, None));
+    }
+    cluster
+}
+
+/// A cluster for every visible port and subset, with its endpoints.
+pub(super) fn outbound(world: &World, proxy: &Proxy, resources: &mut Resources) {
+    for service in world.visible(proxy.namespace()) {
+        let rule = world.destination_rule(service, proxy.namespace());
+        let spec = rule.map(|rule| &*rule.spec);
+        let subsets = spec.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
+        for port in &service.ports {
+            let whole = std::iter::once(("", None));
+            for (subset, labels) in whole.chain(subsets.iter().map(|one| (one.name.as_str(), Some(&one.labels)))) {
+                let policy = Policy::of(spec, subset, port.number);
+                let one = Outbound { world, service, port, subset, labels, policy };
+                let mut cluster = one.cluster();
+                cluster.metadata = Some(about(service, rule.map(|rule| config_of("destination-rule", &rule.meta))));
+                if one.is_eds() {
+                    let name = cluster.name.clone();
+                    resources.add(Kind::Endpoints, &name, &endpoint::assignment(&name, &port.instances, labels));
+                }
+                let name = cluster.name.clone();
+                resources.add(Kind::Cluster, &name, &cluster);
+            }
+        }
+    }
+}
+
+struct Outbound<'a> {
+    world: &'a World,
+    service: &'a Service,
+    port: &'a Port,
+    subset: &'a str,
+    labels: Option<&'a Labels>,
+    policy: Policy,
+}
+
+impl Outbound<'_> {
+    fn is_eds(&self) -> bool {
+        self.service.resolution == Resolution::Endpoints
+    }
+
+    fn cluster(&self) -> cds::Cluster {
+        let name = ClusterName::outbound(&self.service.host, self.port.number, self.subset);
+        let tcp = self.policy.connection_pool.as_ref().and_then(|pool| pool.tcp.as_ref());
+        let mut cluster = cds::Cluster {
+            name: name.to_string(),
+            connect_timeout: Some(duration(
+                tcp.and_then(|tcp| tcp.connect_timeout).or(self.world.mesh.connect_timeout).unwrap_or(CONNECT),
+            )),
+            circuit_breakers: Some(self.breakers()),
+            outlier_detection: self.policy.outlier_detection.as_ref().map(outlier),
+            common_lb_config: Some(self.common_lb()),
+            ..Default::default()
+        };
+        self.discover(&mut cluster);
+        self.balance(&mut cluster);
+        self.secure(&mut cluster, &name);
+        let http = self.policy.connection_pool.as_ref().and_then(|pool| pool.http.as_ref());
+        let http2 =
+            self.port.protocol.is_http2() || http.is_some_and(|http| http.h2_upgrade_policy == api::H2Upgrade::Upgrade);
+        if http2 || http.is_some() {
+            cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), protocol(http2, http));
+        }
+        let keepalive = tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).or(self.world.mesh.tcp_keepalive.as_ref());
+        cluster.upstream_connection_options = keepalive.map(|keepalive| {
+            let seconds = |time: Duration| number(u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
+            let keepalive = core::TcpKeepalive {
+                keepalive_probes: keepalive.probes.map(number),
+                keepalive_time: keepalive.time.map(seconds),
+                keepalive_interval: keepalive.interval.map(seconds),
+            };
+            cds::UpstreamConnectionOptions { tcp_keepalive: Some(keepalive), ..Default::default() }
+        });
+        cluster
+    }
+
+    fn discover(&self, cluster: &mut cds::Cluster) {
+        let kind = match self.service.resolution {
+            Resolution::Endpoints => {
+                cluster.eds_cluster_config =
+                    Some(EdsClusterConfig { eds_config: Some(ads()), service_name: cluster.name.clone() });
+                DiscoveryType::Eds
+            }
+            Resolution::Dns => {
+                cluster.load_assignment = Some(endpoint::assignment(&cluster.name, &self.port.instances, self.labels));
+                DiscoveryType::StrictDns
+            }
+            Resolution::Passthrough => {
+                cluster.lb_policy = LbPolicy::ClusterProvided as i32;
+                DiscoveryType::OriginalDst
+            }
+        };
+        cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(kind as i32));
+    }
+
+    fn balance(&self, cluster: &mut cds::Cluster) {
+        if self.service.resolution == Resolution::Passthrough {
+            return;
+        }
+        let balancer = self.policy.load_balancer.as_ref();
+        if let Some(hash) = balancer.and_then(|balancer| balancer.consistent_hash.as_ref()) {
+            if let Some(maglev) = &hash.maglev {
+                cluster.lb_policy = LbPolicy::Maglev as i32;
+                let table_size = maglev.table_size.map(|value| pb::UInt64Value { value });
+                cluster.lb_config = Some(LbConfig::MaglevLbConfig(cds::cluster::MaglevLbConfig { table_size }));
+            } else {
+                cluster.lb_policy = LbPolicy::RingHash as i32;
+                let size = hash.ring_hash.as_ref().and_then(|ring| ring.minimum_ring_size).or(hash.minimum_ring_size);
+                let minimum_ring_size = Some(pb::UInt64Value { value: size.unwrap_or(1024) });
+                cluster.lb_config = Some(LbConfig::RingHashLbConfig(cds::cluster::RingHashLbConfig {
+                    minimum_ring_size,
+                    ..Default::default()
+                }));
+            }
+            return;
+        }
+        let policy = match balancer.and_then(|balancer| balancer.simple) {
+            Some(SimpleLb::Random) => LbPolicy::Random,
+            Some(SimpleLb::RoundRobin) => LbPolicy::RoundRobin,
+            Some(SimpleLb::Passthrough) => {
+                cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32));
+                (cluster.eds_cluster_config, cluster.load_assignment) = (None, None);
+                LbPolicy::ClusterProvided
+            }
+            // Istio's default.
+            _ => LbPolicy::LeastRequest,
+        };
+        cluster.lb_policy = policy as i32;
+    }
+
+    fn common_lb(&self) -> CommonLbConfig {
+        let least =
+            self.policy.outlier_detection.as_ref().and_then(|outlier| outlier.min_health_percent).unwrap_or_default();
+        CommonLbConfig { healthy_panic_threshold: Some(Percent { value: f64::from(least) }), ..Default::default() }
+    }
+
+    fn breakers(&self) -> cds::CircuitBreakers {
+        let pool = self.policy.connection_pool.as_ref();
+        let (tcp, http) = (pool.and_then(|pool| pool.tcp.as_ref()), pool.and_then(|pool| pool.http.as_ref()));
+        let limit = |value: Option<u32>| Some(number(value.filter(|value| *value > 0).unwrap_or(u32::MAX)));
+        let budget = self.policy.retry_budget.as_ref().map(|budget| cds::circuit_breakers::thresholds::RetryBudget {
+            budget_percent: budget.percent.as_ref().map(|percent| Percent { value: percent.value }),
+            min_retry_concurrency: budget.min_retry_concurrency.map(number),
+            ..Default::default()
+        });
+        let thresholds = cds::circuit_breakers::Thresholds {
+            max_connections: limit(tcp.and_then(|tcp| tcp.max_connections)),
+            max_pending_requests: limit(http.and_then(|http| http.http1_max_pending_requests)),
+            max_requests: limit(http.and_then(|http| http.http2_max_requests)),
+            max_retries: limit(http.and_then(|http| http.max_retries)),
+            retry_budget: budget,
+            ..Default::default()
+        };
+        cds::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() }
+    }
+
+    /// Automatic mutual TLS to those who take it, unless the rule says otherwise.
+    fn secure(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
+        match &self.policy.tls {
+            Some(settings) => match settings.mode {
+                ClientTlsMode::Disable => {}
+                ClientTlsMode::IstioMutual => {
+                    let sni = if settings.sni.is_empty() { name.sni() } else { settings.sni.clone() };
+                    cluster.transport_socket = Some(self.istio(&sni, &settings.subject_alt_names));
+                }
+                ClientTlsMode::Simple | ClientTlsMode::Mutual => cluster.transport_socket = Some(originate(settings)),
+            },
+            None => {
+                let mesh = self.world.mesh.enable_auto_mtls.unwrap_or(true) && !self.service.external;
+                if mesh && self.service.resolution == Resolution::Endpoints {
+                    let criteria = structure([("tlsMode", text("istio"))]);
+                    cluster.transport_socket_matches = vec![TransportSocketMatch {
+                        name: "tlsMode-istio".to_owned(),
+                        r#match: Some(criteria),
+                        transport_socket: Some(self.istio(&name.sni(), &[])),
+                    }];
+                }
+            }
+        }
+    }
+
+    /// Istio's mutual TLS: the endpoint must be one of the service's own accounts.
+    fn istio(&self, sni: &str, names: &[String]) -> core::TransportSocket {
+        let chosen = self
+            .port
+            .instances
+            .iter()
+            .filter(|instance| self.labels.is_none_or(|labels| selects(labels, &instance.labels)));
+        let uri = |(namespace, account): (&str, &str)| {
+            format!("spiffe://{}/ns/{namespace}/sa/{account}", self.world.trust_domain)
+        };
+        let own: BTreeSet<String> = chosen.map(|one| uri((&one.namespace, &one.service_account))).collect();
+        let uris: Vec<&String> = if names.is_empty() { own.iter().collect() } else { names.iter().collect() };
+        let sans = uris.into_iter().map(|uri| tls::SubjectAltNameMatcher {
+            san_type: tls::subject_alt_name_matcher::SanType::Uri as i32,
+            matcher: Some(exact(uri)),
+            ..Default::default()
+        });
+        let combined = tls::common_tls_context::CombinedCertificateValidationContext {
+            default_validation_context: Some(tls::CertificateValidationContext {
+                match_typed_subject_alt_names: sans.collect(),
+                ..Default::default()
+            }),
+            validation_context_sds_secret_config: Some(sds("ROOTCA")),
+            ..Default::default()
+        };
+        let alpn = ["istio-peer-exchange", "istio"].map(str::to_owned).to_vec();
+        let common = tls::CommonTlsContext {
+            tls_certificate_sds_secret_configs: vec![sds("default")],
+            alpn_protocols: alpn,
+            validation_context_type: Some(tls::common_tls_context::ValidationContextType::CombinedValidationContext(
+                combined,
+            )),
+            ..Default::default()
+        };
+        socket(&tls::UpstreamTlsContext { common_tls_context: Some(common), sni: sni.to_owned(), ..Default::default() })
+    }
+}
+
+/// TLS that the proxy begins on the application's behalf.
+fn originate(settings: &api::ClientTls) -> core::TransportSocket {
+    let root = match settings.ca_certificates.as_str() {
+        "" | "system" => "file-root:system".to_owned(),
+        file => format!("file-root:{file}"),
+    };
+    let sans = settings.subject_alt_names.iter().map(|name| tls::SubjectAltNameMatcher {
+        san_type: tls::subject_alt_name_matcher::SanType::Dns as i32,
+        matcher: Some(exact(name)),
+        ..Default::default()
+    });
+    let combined = tls::common_tls_context::CombinedCertificateValidationContext {
+        default_validation_context: Some(tls::CertificateValidationContext {
+            match_typed_subject_alt_names: sans.collect(),
+            ..Default::default()
+        }),
+        validation_context_sds_secret_config: Some(sds(&root)),
+        ..Default::default()
+    };
+    let verified = !settings.insecure_skip_verify.unwrap_or(false);
+    let own = format!("file-cert:{}~{}", settings.client_certificate, settings.private_key);
+    let certificates = if settings.mode == ClientTlsMode::Mutual { vec![sds(&own)] } else { Vec::new() };
+    let common = tls::CommonTlsContext {
+        tls_certificate_sds_secret_configs: certificates,
+        validation_context_type: verified
+            .then_some(tls::common_tls_context::ValidationContextType::CombinedValidationContext(combined)),
+        ..Default::default()
+    };
+    socket(&tls::UpstreamTlsContext {
+        common_tls_context: Some(common),
+        sni: settings.sni.clone(),
+        ..Default::default()
+    })
+}
+
+pub(super) fn sds(name: &str) -> tls::SdsSecretConfig {
+    tls::SdsSecretConfig { name: name.to_owned(), sds_config: Some(ads()) }
+}
+
+fn socket(context: &tls::UpstreamTlsContext) -> core::TransportSocket {
+    core::TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(UPSTREAM_TLS, context))),
+    }
+}
+
+fn protocol(http2: bool, pool: Option<&api::HttpPool>) -> pb::Any {
+    let chosen = if http2 {
+        let most = pool.and_then(|pool| pool.max_concurrent_streams).map(number);
+        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions {
+            max_concurrent_streams: most,
+            ..Default::default()
+        })
+    } else {
+        ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
+    };
+    let explicit = ExplicitHttpConfig { protocol_config: Some(chosen) };
+    let options = if pool.is_some_and(|pool| pool.use_client_protocol) {
+        UpstreamProtocolOptions::UseDownstreamProtocolConfig(Default::default())
+    } else {
+        UpstreamProtocolOptions::ExplicitHttpConfig(explicit)
+    };
+    let common = pool.map(|pool| core::HttpProtocolOptions {
+        idle_timeout: pool.idle_timeout.map(duration),
+        max_requests_per_connection: pool.max_requests_per_connection.filter(|count| *count > 0).map(number),
+        ..Default::default()
+    });
+    let message = http::HttpProtocolOptions {
+        common_http_protocol_options: common,
+        upstream_protocol_options: Some(options),
+        ..Default::default()
+    };
+    any(HTTP_OPTIONS, &message)
+}
+
+fn unlimited() -> cds::CircuitBreakers {
+    let most = Some(number(u32::MAX));
+    let thresholds = cds::circuit_breakers::Thresholds {
+        max_connections: most,
+        max_pending_requests: most,
+        max_requests: most,
+        max_retries: most,
+        ..Default::default()
+    };
+    cds::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() }
+}
+
+/// What Istio's rule says, with what it leaves to Envoy switched off: success rates, and limits on gateway errors unless
+/// they are asked for.
+fn outlier(rule: &api::OutlierDetection) -> cds::OutlierDetection {
+    let five_xx = rule.consecutive_5xx_errors.or(rule.consecutive_errors);
+    let enforced = |on: bool| Some(number(if on { 100 } else { 0 }));
+    cds::OutlierDetection {
+        consecutive_5xx: five_xx.map(number),
+        enforcing_consecutive_5xx: enforced(five_xx != Some(0)),
+        consecutive_gateway_failure: rule.consecutive_gateway_errors.map(number),
+        enforcing_consecutive_gateway_failure: enforced(rule.consecutive_gateway_errors.is_some_and(|count| count > 0)),
+        consecutive_local_origin_failure: rule.consecutive_local_origin_failures.map(number),
+        split_external_local_origin_errors: rule.split_external_local_origin_errors,
+        interval: rule.interval.map(duration),
+        base_ejection_time: rule.base_ejection_time.map(duration),
+        max_ejection_percent: rule.max_ejection_percent.map(number),
+        enforcing_success_rate: Some(number(0)),
+        ..Default::default()
+    }
+}
+
+/// Who the cluster is, for metrics and for people.
+fn about(service: &Service, config: Option<String>) -> core::Metadata {
+    let one = structure([
+        ("host", text(&service.host)),
+        ("name", text(&service.name)),
+        ("namespace", text(&service.namespace)),
+    ]);
+    let one = pb::Value { kind: Some(pb::value::Kind::StructValue(one)) };
+    let list = pb::Value { kind: Some(pb::value::Kind::ListValue(pb::ListValue { values: vec![one] })) };
+    let mut fields = structure([("services", list)]);
+    if let Some(config) = config {
+        fields.fields.insert("config".to_owned(), text(&config));
+    }
+    metadata("istio", fields)
+}

@@ -1,0 +1,311 @@
+//! Gateways: listeners at the edge, with the routes of the VirtualServices that name them.
+
+use std::collections::BTreeMap;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::listener::v3 as lds;
+use envoy_types::pb::envoy::config::route::v3 as rds;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use galley::api::{self, ServerTlsMode};
+use mesh_types::Protocol;
+
+use super::cluster::sds;
+use super::http::{Routes, Side, connection, inspector, tcp_proxy};
+use super::outbound::every;
+use super::route::Asker;
+use super::wire::{address, any, flag};
+use crate::proxy::{Proxy, selects};
+use crate::resource::{Kind, Resources};
+use crate::world::World;
+
+const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+
+/// A server of a Gateway, with the gateway's name.
+struct Served<'a> {
+    gateway: String,
+    namespace: &'a str,
+    server: &'a api::Server,
+}
+
+/// All listeners of a gateway with their routes.
+pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
+    let mut by_port: BTreeMap<u16, Vec<Served<'_>>> = BTreeMap::new();
+    for (key, object) in world.objects.gateways.iter() {
+        if !selects(&object.spec.selector, &proxy.labels) {
+            continue;
+        }
+        for server in &object.spec.servers {
+            if let Some(port) = &server.port {
+                let gateway = format!("{}/{}", key.namespace, key.name);
+                by_port.entry(port.number).or_default().push(Served { gateway, namespace: &key.namespace, server });
+            }
+        }
+    }
+    for (port, servers) in by_port {
+        let chains: Vec<_> = servers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, one)| chain(world, proxy, port, index, one, resources))
+            .collect();
+        let plain: Vec<&Served<'_>> = servers.iter().filter(|one| is_plain_http(one.server)).collect();
+        let mut filter_chains = chains;
+        if !plain.is_empty() {
+            let name = format!("http.{port}");
+            resources.add(Kind::Route, &name, &routes(world, proxy, port, &name, &plain));
+            let filter = connection(
+                &world.mesh,
+                Side::Gateway,
+                &format!("outbound_0.0.0.0_{port}"),
+                Routes::Named(name),
+                Vec::new(),
+            );
+            filter_chains.push(lds::FilterChain { filters: vec![filter], ..Default::default() });
+        }
+        if filter_chains.is_empty() {
+            continue;
+        }
+        let name = format!("0.0.0.0_{port}");
+        let [first, second] = every(port);
+        let listener = lds::Listener {
+            name: name.clone(),
+            address: Some(address(first)),
+            additional_addresses: vec![lds::AdditionalAddress { address: Some(address(second)), ..Default::default() }],
+            listener_filters: if plain.len() == servers.len() { Vec::new() } else { vec![inspector("tls_inspector")] },
+            filter_chains,
+            traffic_direction: core::TrafficDirection::Unspecified as i32,
+            ..Default::default()
+        };
+        resources.add(Kind::Listener, &name, &listener);
+    }
+}
+
+fn protocol(server: &api::Server) -> Protocol {
+    let word = server.port.as_ref().map(|port| port.protocol.as_str()).unwrap_or_default();
+    Protocol::parse(word).unwrap_or(Protocol::Tcp)
+}
+
+fn is_plain_http(server: &api::Server) -> bool {
+    protocol(server).is_http()
+}
+
+/// The chain of a server that does not speak plain HTTP.
+fn chain(
+    world: &World,
+    proxy: &Proxy,
+    port: u16,
+    index: usize,
+    one: &Served<'_>,
+    resources: &mut Resources,
+) -> Option<lds::FilterChain> {
+    if is_plain_http(one.server) {
+        return None;
+    }
+    let settings = one.server.tls.as_ref();
+    let names = server_names(one.server);
+    let condition = (!names.is_empty()).then(|| lds::FilterChainMatch { server_names: names, ..Default::default() });
+    let mode = settings.map(|settings| settings.mode);
+    let terminates =
+        matches!(mode, Some(ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual));
+    let socket = settings.filter(|_| terminates).map(transport_socket);
+    if protocol(one.server) == Protocol::Https && terminates {
+        let name = format!("https.{port}.{index}.{}", one.gateway.replace('/', "."));
+        resources.add(Kind::Route, &name, &routes(world, proxy, port, &name, &[one]));
+        for credential in settings.into_iter().flat_map(credentials) {
+            secrets(world, one.namespace, credential, resources);
+        }
+        let filter = connection(
+            &world.mesh,
+            Side::Gateway,
+            &format!("outbound_0.0.0.0_{port}"),
+            Routes::Named(name),
+            Vec::new(),
+        );
+        return Some(lds::FilterChain {
+            filter_chain_match: condition,
+            filters: vec![filter],
+            transport_socket: socket,
+            ..Default::default()
+        });
+    }
+    let cluster = bytes_to(world, proxy, port, one)?;
+    let filters = vec![tcp_proxy(&world.mesh, &cluster)];
+    Some(lds::FilterChain { filter_chain_match: condition, filters, transport_socket: socket, ..Default::default() })
+}
+
+fn server_names(server: &api::Server) -> Vec<String> {
+    let hosts = server.hosts.iter().map(|host| host.rsplit('/').next().unwrap_or(host).to_owned());
+    let hosts: Vec<String> = hosts.collect();
+    if hosts.iter().any(|host| host == "*") { Vec::new() } else { hosts }
+}
+
+/// Where bytes go: the first TLS or TCP rule of a VirtualService that names the gateway and the host.
+fn bytes_to(world: &World, proxy: &Proxy, port: u16, one: &Served<'_>) -> Option<String> {
+    let asker = Asker { world, proxy, gateway: &one.gateway, port };
+    let names = server_names(one.server);
+    for object in asker.virtual_services() {
+        let own = &object.meta.namespace;
+        let tls = object.spec.tls.iter().filter(|rule| {
+            rule.matches.iter().any(|condition| {
+                condition.port.is_none_or(|asked| asked == port)
+                    && (names.is_empty() || condition.sni_hosts.iter().any(|host| names.contains(host)))
+            })
+        });
+        let tcp = object.spec.tcp.iter().filter(|rule| {
+            rule.matches.is_empty()
+                || rule.matches.iter().any(|condition| condition.port.is_none_or(|asked| asked == port))
+        });
+        let destinations = tls.flat_map(|rule| &rule.route).chain(tcp.flat_map(|rule| &rule.route));
+        if let Some(to) = destinations.filter_map(|to| to.destination.as_ref()).next() {
+            return Some(asker.cluster(to, own));
+        }
+    }
+    None
+}
+
+/// The virtual hosts of the servers, from the VirtualServices that name their gateways.
+fn routes(world: &World, proxy: &Proxy, port: u16, name: &str, servers: &[&Served<'_>]) -> rds::RouteConfiguration {
+    let mut hosts: BTreeMap<String, rds::VirtualHost> = BTreeMap::new();
+    for served in servers {
+        let asker = Asker { world, proxy, gateway: &served.gateway, port };
+        let redirects =
+            served.server.tls.as_ref().is_some_and(|tls| tls.https_redirect) && is_plain_http(served.server);
+        for object in asker.virtual_services() {
+            for host in object.spec.hosts.iter().filter(|host| admits(served, host, &object.meta.namespace)) {
+                let full = world.full_host(host, &object.meta.namespace);
+                let entry = hosts.entry(full.clone()).or_insert_with(|| rds::VirtualHost {
+                    name: format!("{full}:{port}"),
+                    domains: vec![full.clone()],
+                    include_request_attempt_count: true,
+                    require_tls: 0,
+                    ..Default::default()
+                });
+                if redirects {
+                    entry.routes = vec![to_https()];
+                } else {
+                    entry.routes.extend(asker.routes(object));
+                }
+            }
+        }
+    }
+    let virtual_hosts = if hosts.is_empty() {
+        vec![rds::VirtualHost {
+            name: format!("blackhole:{port}"),
+            domains: vec!["*".to_owned()],
+            ..Default::default()
+        }]
+    } else {
+        hosts.into_values().collect()
+    };
+    rds::RouteConfiguration {
+        name: name.to_owned(),
+        virtual_hosts,
+        ignore_port_in_host_matching: true,
+        validate_clusters: Some(flag(false)),
+        ..Default::default()
+    }
+}
+
+fn to_https() -> rds::Route {
+    use rds::redirect_action::SchemeRewriteSpecifier;
+    let redirect = rds::RedirectAction {
+        scheme_rewrite_specifier: Some(SchemeRewriteSpecifier::HttpsRedirect(true)),
+        ..Default::default()
+    };
+    rds::Route {
+        name: "https-redirect".to_owned(),
+        r#match: Some(super::route::prefix("/")),
+        action: Some(rds::route::Action::Redirect(redirect)),
+        ..Default::default()
+    }
+}
+
+/// True if a server's hosts (`namespace/host`, `host`, `*`) admit a VirtualService's host.
+fn admits(served: &Served<'_>, host: &str, namespace: &str) -> bool {
+    served.server.hosts.iter().any(|one| {
+        let (from, pattern) = one.split_once('/').unwrap_or(("*", one));
+        let here = match from {
+            "*" => true,
+            "." => served.namespace == namespace,
+            from => from == namespace,
+        };
+        let covered = pattern == "*"
+            || crate::world::host_matches(pattern, host)
+            || host.strip_prefix('*').is_some_and(|suffix| pattern.ends_with(suffix));
+        here && covered
+    })
+}
+
+fn credentials(settings: &api::ServerTls) -> impl Iterator<Item = &str> {
+    let several = settings.credential_names.iter().map(String::as_str);
+    several.chain([settings.credential_name.as_str()]).filter(|name| !name.is_empty())
+}
+
+/// The secret of a credential and, for its roots, the one with Istio's suffix.
+fn secrets(world: &World, namespace: &str, credential: &str, resources: &mut Resources) {
+    let find = |name: &str| {
+        world
+            .objects
+            .secrets
+            .get(&galley::Key { namespace: namespace.into(), name: name.into() })
+            .map(|object| object.spec.clone())
+    };
+    let bytes = |secret: &api::Secret, names: [&str; 2]| -> Option<Vec<u8>> {
+        let held = names.iter().find_map(|name| secret.data.get(*name).map(|data| data.0.clone()));
+        held.or_else(|| {
+            names.iter().find_map(|name| secret.string_data.get(*name).map(|text| text.clone().into_bytes()))
+        })
+    };
+    let source = |bytes: Vec<u8>| core::DataSource {
+        specifier: Some(core::data_source::Specifier::InlineBytes(bytes)),
+        ..Default::default()
+    };
+    let Some(secret) = find(credential) else { return };
+    let name = format!("kubernetes://{credential}");
+    if let (Some(chain), Some(key)) = (bytes(&secret, ["tls.crt", "cert"]), bytes(&secret, ["tls.key", "key"])) {
+        let certificate = tls::TlsCertificate {
+            certificate_chain: Some(source(chain)),
+            private_key: Some(source(key)),
+            ..Default::default()
+        };
+        let message = tls::Secret { name: name.clone(), r#type: Some(tls::secret::Type::TlsCertificate(certificate)) };
+        resources.add(Kind::Secret, &name, &message);
+    }
+    let roots = find(&format!("{credential}-cacert")).and_then(|secret| bytes(&secret, ["ca.crt", "cacert"]));
+    if let Some(roots) = roots.or_else(|| bytes(&secret, ["ca.crt", "cacert"])) {
+        let name = format!("{name}-cacert");
+        let context = tls::CertificateValidationContext { trusted_ca: Some(source(roots)), ..Default::default() };
+        let message = tls::Secret { name: name.clone(), r#type: Some(tls::secret::Type::ValidationContext(context)) };
+        resources.add(Kind::Secret, &name, &message);
+    }
+}
+
+fn transport_socket(settings: &api::ServerTls) -> core::TransportSocket {
+    let mut certificates: Vec<_> = credentials(settings).map(|name| sds(&format!("kubernetes://{name}"))).collect();
+    if certificates.is_empty() {
+        certificates.push(sds(&format!("file-cert:{}~{}", settings.server_certificate, settings.private_key)));
+    }
+    let mutual = matches!(settings.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
+    let roots = match credentials(settings).next() {
+        Some(name) => sds(&format!("kubernetes://{name}-cacert")),
+        None => sds(&format!("file-root:{}", settings.ca_certificates)),
+    };
+    let context = tls::DownstreamTlsContext {
+        common_tls_context: Some(tls::CommonTlsContext {
+            tls_certificate_sds_secret_configs: certificates,
+            alpn_protocols: vec!["http/1.1".to_owned()],
+            validation_context_type: mutual
+                .then_some(tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(roots)),
+            tls_params: Some(tls::TlsParameters {
+                tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12 as i32,
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        require_client_certificate: Some(flag(settings.mode == ServerTlsMode::Mutual)),
+        ..Default::default()
+    };
+    core::TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(DOWNSTREAM_TLS, &context))),
+    }
+}

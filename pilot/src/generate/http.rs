@@ -1,0 +1,195 @@
+//! How a connection is read as HTTP, and what is logged.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::accesslog::v3 as log;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::listener::v3 as lds;
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file;
+use envoy_types::pb::envoy::extensions::filters::http::cors::v3::Cors;
+use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
+use galley::api::{AccessLogEncoding, MeshConfig, PathNormalizationKind};
+
+use super::wire::{ads, any, duration, flag};
+
+const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+const FILE: &str = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
+/// Istio's line.
+const LINE: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
+
+/// Which side a connection comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Outbound,
+    Inbound,
+    Gateway,
+}
+
+/// Where routes are.
+pub(super) enum Routes {
+    Named(String),
+    Inline(Box<RouteConfiguration>),
+}
+
+/// The HTTP filter of a chain.
+pub(super) fn connection(
+    mesh: &MeshConfig,
+    side: Side,
+    stat_prefix: &str,
+    routes: Routes,
+    policies: Vec<hcm::HttpFilter>,
+) -> lds::Filter {
+    let specifier = match routes {
+        Routes::Named(name) => RouteSpecifier::Rds(hcm::Rds { config_source: Some(ads()), route_config_name: name }),
+        Routes::Inline(config) => RouteSpecifier::RouteConfig(*config),
+    };
+    let mut http_filters = policies;
+    http_filters
+        .push(filter("envoy.filters.http.cors", any("envoy.extensions.filters.http.cors.v3.Cors", &Cors::default())));
+    http_filters.push(filter(
+        "envoy.filters.http.fault",
+        any("envoy.extensions.filters.http.fault.v3.HTTPFault", &HttpFault::default()),
+    ));
+    http_filters.push(filter(
+        "envoy.filters.http.router",
+        any("envoy.extensions.filters.http.router.v3.Router", &Router::default()),
+    ));
+    use hcm::http_connection_manager::ForwardClientCertDetails as Forward;
+    let forward = match side {
+        Side::Outbound => Forward::Sanitize,
+        Side::Inbound => Forward::AppendForward,
+        Side::Gateway => Forward::SanitizeSet,
+    };
+    let normalization =
+        mesh.path_normalization.as_ref().map_or(PathNormalizationKind::Default, |path| path.normalization);
+    let message = hcm::HttpConnectionManager {
+        stat_prefix: stat_prefix.to_owned(),
+        route_specifier: Some(specifier),
+        http_filters,
+        access_log: access_log(mesh),
+        use_remote_address: Some(flag(side == Side::Gateway)),
+        normalize_path: Some(flag(normalization != PathNormalizationKind::None)),
+        merge_slashes: matches!(
+            normalization,
+            PathNormalizationKind::MergeSlashes | PathNormalizationKind::DecodeAndMergeSlashes
+        ),
+        path_with_escaped_slashes_action: if normalization == PathNormalizationKind::DecodeAndMergeSlashes {
+            4
+        } else {
+            0
+        },
+        forward_client_cert_details: forward as i32,
+        server_name: "istio-envoy".to_owned(),
+        server_header_transformation: if side == Side::Gateway { 0 } else { 2 },
+        stream_idle_timeout: Some(duration(Duration::ZERO)),
+        upgrade_configs: vec![hcm::http_connection_manager::UpgradeConfig {
+            upgrade_type: "websocket".to_owned(),
+            ..Default::default()
+        }],
+        http_protocol_options: Some(core::Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        ..Default::default()
+    };
+    network("envoy.filters.network.http_connection_manager", any(HCM, &message))
+}
+
+/// The TCP filter of a chain.
+pub(super) fn tcp_proxy(mesh: &MeshConfig, cluster: &str) -> lds::Filter {
+    let message = tcp::TcpProxy {
+        stat_prefix: cluster.to_owned(),
+        cluster_specifier: Some(tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned())),
+        access_log: access_log(mesh),
+        ..Default::default()
+    };
+    network("envoy.filters.network.tcp_proxy", any(TCP_PROXY, &message))
+}
+
+pub(super) fn network(name: &str, config: envoy_types::pb::google::protobuf::Any) -> lds::Filter {
+    lds::Filter { name: name.to_owned(), config_type: Some(lds::filter::ConfigType::TypedConfig(config)) }
+}
+
+pub(super) fn filter(name: &str, config: envoy_types::pb::google::protobuf::Any) -> hcm::HttpFilter {
+    let config_type = Some(hcm::http_filter::ConfigType::TypedConfig(config));
+    hcm::HttpFilter { name: name.to_owned(), config_type, ..Default::default() }
+}
+
+/// A listener filter without settings.
+pub(super) fn inspector(name: &str) -> lds::ListenerFilter {
+    use envoy_types::pb::envoy::extensions::filters::listener::{
+        http_inspector::v3::HttpInspector, tls_inspector::v3::TlsInspector,
+    };
+    let config = if name == "tls_inspector" {
+        any("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", &TlsInspector::default())
+    } else {
+        any("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", &HttpInspector::default())
+    };
+    lds::ListenerFilter {
+        name: format!("envoy.filters.listener.{name}"),
+        config_type: Some(lds::listener_filter::ConfigType::TypedConfig(config)),
+        ..Default::default()
+    }
+}
+
+fn access_log(mesh: &MeshConfig) -> Vec<log::AccessLog> {
+    use core::substitution_format_string::Format;
+    if mesh.access_log_file.is_empty() {
+        return Vec::new();
+    }
+    let line = if mesh.access_log_format.is_empty() { LINE } else { &mesh.access_log_format };
+    let format = if mesh.access_log_encoding == AccessLogEncoding::Json {
+        Format::JsonFormat(json_format(&mesh.access_log_format))
+    } else {
+        let specifier = Some(core::data_source::Specifier::InlineString(line.to_owned()));
+        Format::TextFormatSource(core::DataSource { specifier, ..Default::default() })
+    };
+    let message = file::FileAccessLog {
+        path: mesh.access_log_file.clone(),
+        access_log_format: Some(file::file_access_log::AccessLogFormat::LogFormat(core::SubstitutionFormatString {
+            format: Some(format),
+            ..Default::default()
+        })),
+    };
+    vec![log::AccessLog {
+        name: "envoy.access_loggers.file".to_owned(),
+        config_type: Some(log::access_log::ConfigType::TypedConfig(any(FILE, &message))),
+        ..Default::default()
+    }]
+}
+
+/// The user's JSON of strings, or Istio's fields.
+fn json_format(format: &str) -> envoy_types::pb::google::protobuf::Struct {
+    let own: Option<std::collections::BTreeMap<String, String>> = serde_json::from_str(format).ok();
+    let fields = own.unwrap_or_else(|| {
+        let pairs = [
+            ("start_time", "%START_TIME%"),
+            ("method", "%REQ(:METHOD)%"),
+            ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+            ("protocol", "%PROTOCOL%"),
+            ("response_code", "%RESPONSE_CODE%"),
+            ("response_flags", "%RESPONSE_FLAGS%"),
+            ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+            ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
+            ("bytes_received", "%BYTES_RECEIVED%"),
+            ("bytes_sent", "%BYTES_SENT%"),
+            ("duration", "%DURATION%"),
+            ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
+            ("user_agent", "%REQ(USER-AGENT)%"),
+            ("request_id", "%REQ(X-REQUEST-ID)%"),
+            ("authority", "%REQ(:AUTHORITY)%"),
+            ("upstream_host", "%UPSTREAM_HOST%"),
+            ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
+            ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+            ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+            ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
+            ("route_name", "%ROUTE_NAME%"),
+        ];
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    });
+    let fields = fields.into_iter().map(|(key, value)| (key, super::wire::text(&value)));
+    envoy_types::pb::google::protobuf::Struct { fields: fields.collect() }
+}

@@ -1,0 +1,250 @@
+//! What a sidecar does with calls to its application.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::listener::v3 as lds;
+use envoy_types::pb::envoy::config::route::v3 as rds;
+use envoy_types::pb::envoy::config::route::v3::route::Action;
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use galley::api::{MtlsMode, PeerAuthentication};
+use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Protocol, ports};
+
+use super::authorization::Policies;
+use super::cluster;
+use super::http::{Routes, Side, connection, inspector, tcp_proxy};
+use super::outbound::every;
+use super::route::prefix;
+use super::wire::{address, any, duration, flag, number};
+use crate::proxy::{Proxy, selects};
+use crate::resource::{Kind, Resources};
+use crate::world::{Service, World};
+
+const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+/// How Istio's own mutual TLS introduces itself.
+const ISTIO_ALPN: [&str; 5] = ["istio-http/1.0", "istio-http/1.1", "istio-h2", "istio", "istio-peer-exchange"];
+
+/// The inbound listener with its clusters.
+pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) {
+    let policies = Policies::of(world, proxy);
+    let mut chains = vec![blackhole(world)];
+    let mut sniffs = false;
+    for (port, (service, protocol)) in served(world, proxy) {
+        resources.add(
+            Kind::Cluster,
+            &ClusterName::inbound(port).to_string(),
+            &cluster::inbound(service, port, protocol.is_http2()),
+        );
+        sniffs |= protocol == Protocol::Auto;
+        let one = Inbound { world, policies: &policies, port, cluster: ClusterName::inbound(port).to_string() };
+        chains.extend(one.chains(protocol, mode(world, proxy, port)));
+    }
+    let rest = Inbound { world, policies: &policies, port: 0, cluster: INBOUND_PASSTHROUGH_CLUSTER.to_owned() };
+    chains.extend(rest.chains(Protocol::Tcp, mode(world, proxy, 0)));
+    let mut listener_filters = vec![inspector("tls_inspector")];
+    if sniffs {
+        listener_filters.push(inspector("http_inspector"));
+    }
+    let [first, second] = every(ports::INBOUND);
+    let listener = lds::Listener {
+        name: "virtualInbound".to_owned(),
+        address: Some(address(first)),
+        additional_addresses: vec![lds::AdditionalAddress { address: Some(address(second)), ..Default::default() }],
+        use_original_dst: Some(flag(true)),
+        traffic_direction: core::TrafficDirection::Inbound as i32,
+        filter_chains: chains,
+        listener_filters,
+        listener_filters_timeout: Some(duration(Duration::ZERO)),
+        continue_on_listener_filters_timeout: true,
+        ..Default::default()
+    };
+    resources.add(Kind::Listener, "virtualInbound", &listener);
+}
+
+/// A connection made to the proxy's own port would go round in circles.
+fn blackhole(world: &World) -> lds::FilterChain {
+    lds::FilterChain {
+        name: "virtualInbound-blackhole".to_owned(),
+        filter_chain_match: Some(lds::FilterChainMatch {
+            destination_port: Some(number(u32::from(ports::INBOUND))),
+            ..Default::default()
+        }),
+        filters: vec![tcp_proxy(&world.mesh, BLACK_HOLE_CLUSTER)],
+        ..Default::default()
+    }
+}
+
+/// The ports of the workload that some service names, each with the first service that does.
+fn served<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, (&'a Service, Protocol)> {
+    let ip = proxy.ip().to_string();
+    let mut found = BTreeMap::new();
+    for service in world.services.values() {
+        for port in &service.ports {
+            for instance in port.instances.iter().filter(|instance| instance.address == ip) {
+                found.entry(instance.port).or_insert((service, port.protocol));
+            }
+        }
+    }
+    found
+}
+
+/// The mode in force: of the port, the workload, the namespace, the mesh; the oldest of equals counts. Istio's default is
+/// PERMISSIVE.
+pub(super) fn mode(world: &World, proxy: &Proxy, port: u16) -> MtlsMode {
+    let mut found = MtlsMode::Permissive;
+    let all = || world.objects.peer_authentications.values();
+    let selected = |spec: &PeerAuthentication| {
+        spec.selector
+            .as_ref()
+            .filter(|selector| !selector.match_labels.is_empty())
+            .map(|selector| selects(&selector.match_labels, &proxy.labels))
+    };
+    let mut apply = |namespace: &str, workload: bool| {
+        let mut candidates: Vec<_> = all()
+            .filter(|object| *object.meta.namespace == *namespace && selected(&object.spec) == workload.then_some(true))
+            .collect();
+        candidates.sort_by(|one, other| one.meta.precedence().cmp(&other.meta.precedence()));
+        let Some(object) = candidates.first() else { return };
+        let of_port = object.spec.port_level_mtls.get(&port).filter(|_| workload);
+        let whole = object.spec.mtls.as_ref().map(|mtls| mtls.mode);
+        let said = [of_port.map(|mtls| mtls.mode), whole].into_iter().flatten().find(|mode| *mode != MtlsMode::Unset);
+        if let Some(mode) = said {
+            found = mode;
+        }
+    };
+    apply(world.root_namespace(), false);
+    if proxy.namespace() != world.root_namespace() {
+        apply(proxy.namespace(), false);
+    }
+    apply(proxy.namespace(), true);
+    found
+}
+
+/// One port of the workload; port 0 stands for all others.
+struct Inbound<'a> {
+    world: &'a World,
+    policies: &'a Policies,
+    port: u16,
+    cluster: String,
+}
+
+impl Inbound<'_> {
+    fn chains(&self, protocol: Protocol, mode: MtlsMode) -> Vec<lds::FilterChain> {
+        let mut chains = Vec::new();
+        if mode != MtlsMode::Disable {
+            let secure = lds::FilterChainMatch {
+                transport_protocol: "tls".to_owned(),
+                application_protocols: if mode == MtlsMode::Strict {
+                    Vec::new()
+                } else {
+                    ISTIO_ALPN.map(str::to_owned).to_vec()
+                },
+                ..self.condition()
+            };
+            chains.extend(self.by_protocol(protocol, &secure, Some(&mutual_tls())));
+        }
+        if mode != MtlsMode::Strict {
+            chains.extend(self.by_protocol(protocol, &self.condition(), None));
+        }
+        chains
+    }
+
+    fn condition(&self) -> lds::FilterChainMatch {
+        let destination_port = (self.port != 0).then(|| number(u32::from(self.port)));
+        lds::FilterChainMatch { destination_port, ..Default::default() }
+    }
+
+    /// HTTP, bytes or, undeclared, whichever is spoken. Over mutual TLS the ALPN says which.
+    fn by_protocol(
+        &self,
+        protocol: Protocol,
+        condition: &lds::FilterChainMatch,
+        socket: Option<&core::TransportSocket>,
+    ) -> Vec<lds::FilterChain> {
+        let chain = |condition: lds::FilterChainMatch, filters: Vec<lds::Filter>| lds::FilterChain {
+            name: format!("{}{}", self.cluster, if socket.is_some() { "-mtls" } else { "" }),
+            filter_chain_match: Some(condition),
+            filters,
+            transport_socket: socket.cloned(),
+            ..Default::default()
+        };
+        if protocol.is_http() {
+            return vec![chain(condition.clone(), vec![self.http()])];
+        }
+        let mut chains = Vec::new();
+        if protocol == Protocol::Auto {
+            let spoken: &[&str] =
+                if socket.is_some() { &["istio-http/1.0", "istio-http/1.1"] } else { &["http/1.0", "http/1.1"] };
+            let transport = if socket.is_some() { "tls" } else { "raw_buffer" };
+            let condition = lds::FilterChainMatch {
+                transport_protocol: transport.to_owned(),
+                application_protocols: spoken.iter().map(|word| (*word).to_owned()).collect(),
+                ..condition.clone()
+            };
+            chains.push(chain(condition, vec![self.http()]));
+        }
+        let mut rest = condition.clone();
+        if protocol == Protocol::Auto && socket.is_some() && !rest.application_protocols.is_empty() {
+            rest.application_protocols.retain(|word| !word.starts_with("istio-http/"));
+        }
+        let filters = self.policies.network().into_iter().chain([tcp_proxy(&self.world.mesh, &self.cluster)]);
+        chains.push(chain(rest, filters.collect()));
+        chains
+    }
+
+    fn http(&self) -> lds::Filter {
+        let action = rds::RouteAction {
+            cluster_specifier: Some(ClusterSpecifier::Cluster(self.cluster.clone())),
+            timeout: Some(duration(Duration::ZERO)),
+            ..Default::default()
+        };
+        let route = rds::Route {
+            name: "default".to_owned(),
+            r#match: Some(prefix("/")),
+            action: Some(Action::Route(action)),
+            ..Default::default()
+        };
+        let host = rds::VirtualHost {
+            name: format!("inbound|http|{}", self.port),
+            domains: vec!["*".to_owned()],
+            routes: vec![route],
+            ..Default::default()
+        };
+        let config = rds::RouteConfiguration {
+            name: self.cluster.clone(),
+            virtual_hosts: vec![host],
+            validate_clusters: Some(flag(false)),
+            ..Default::default()
+        };
+        let prefix = format!("inbound_0.0.0.0_{}", self.port);
+        connection(&self.world.mesh, Side::Inbound, &prefix, Routes::Inline(Box::new(config)), self.policies.http())
+    }
+}
+
+/// Callers must show a certificate of the mesh.
+fn mutual_tls() -> core::TransportSocket {
+    let context = tls::DownstreamTlsContext {
+        common_tls_context: Some(tls::CommonTlsContext {
+            tls_certificate_sds_secret_configs: vec![cluster::sds("default")],
+            validation_context_type: Some(
+                tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(cluster::sds(
+                    "ROOTCA",
+                )),
+            ),
+            alpn_protocols: ["istio-http/1.1", "istio-http/1.0", "istio", "http/1.1"].map(str::to_owned).to_vec(),
+            tls_params: Some(tls::TlsParameters {
+                tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12 as i32,
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        require_client_certificate: Some(flag(true)),
+        ..Default::default()
+    };
+    core::TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(DOWNSTREAM_TLS, &context))),
+    }
+}

@@ -1,0 +1,59 @@
+//! Who asks.
+
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::google::protobuf::value::Kind;
+use mesh_types::{Labels, NodeId, NodeKind};
+
+/// A proxy, as it introduced itself.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Its id.
+    pub id: NodeId,
+    /// Its workload's labels.
+    pub labels: Labels,
+}
+
+impl Proxy {
+    /// Reads a node.
+    ///
+    /// # Errors
+    /// If its id is not Istio's.
+    pub fn from_node(node: &Node) -> Result<Self, mesh_types::NodeIdError> {
+        let id: NodeId = node.id.parse()?;
+        let labels = node.metadata.as_ref().and_then(|metadata| metadata.fields.get("LABELS"));
+        let labels = match labels.and_then(|labels| labels.kind.as_ref()) {
+            Some(Kind::StructValue(labels)) => labels
+                .fields
+                .iter()
+                .filter_map(|(key, value)| match &value.kind {
+                    Some(Kind::StringValue(text)) => Some((key.clone(), text.clone())),
+                    _ => None,
+                })
+                .collect(),
+            _ => Labels::new(),
+        };
+        Ok(Self { id, labels })
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.id.namespace
+    }
+
+    /// Its address.
+    pub fn ip(&self) -> IpAddr {
+        self.id.ip
+    }
+
+    /// True for a gateway.
+    pub fn is_gateway(&self) -> bool {
+        self.id.kind == NodeKind::Router
+    }
+}
+
+/// True if all labels of the selector are there.
+pub(crate) fn selects(selector: &Labels, labels: &Labels) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}

@@ -1,0 +1,286 @@
+//! Delta ADS: each proxy gets what it subscribed to, and then only what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use envoy_types::pb::envoy::service::discovery::v3 as ads;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
+    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
+};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::generate::generate;
+use crate::proxy::Proxy;
+use crate::resource::{Kind, Resources};
+use crate::world::World;
+
+/// A proxy that names more than this is refused.
+const MOST_NAMES: usize = 200_000;
+
+/// Believes, or not, that a stream may speak for a proxy: the gRPC metadata and the proxy.
+pub type Authenticate = Arc<dyn Fn(&tonic::metadata::MetadataMap, &Proxy) -> Result<(), Status> + Send + Sync>;
+
+/// The server of delta ADS. Cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    world: watch::Receiver<Arc<World>>,
+    connections: Arc<Mutex<BTreeMap<u64, Shown>>>,
+    next: Arc<AtomicU64>,
+    authenticate: Authenticate,
+}
+
+/// What the debug pages show of a connection.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Shown {
+    /// Node id.
+    pub proxy: String,
+    /// Resources sent and not yet acknowledged, by type.
+    pub pending: BTreeMap<String, usize>,
+    /// What the proxy refused last, by type.
+    pub refused: BTreeMap<String, String>,
+    /// Responses sent.
+    pub sent: u64,
+    /// Responses acknowledged.
+    pub acknowledged: u64,
+}
+
+impl Server {
+    /// A server of the newest world.
+    pub fn new(world: watch::Receiver<Arc<World>>, authenticate: Authenticate) -> Self {
+        Self { world, connections: Arc::default(), next: Arc::default(), authenticate }
+    }
+
+    /// The same connections behind another door.
+    #[must_use]
+    pub fn with_authentication(&self, authenticate: Authenticate) -> Self {
+        Self { authenticate, ..self.clone() }
+    }
+
+    /// As a gRPC service.
+    pub fn service(&self) -> AggregatedDiscoveryServiceServer<Self> {
+        AggregatedDiscoveryServiceServer::new(self.clone())
+    }
+
+    /// All connections now.
+    pub fn connections(&self) -> Vec<Shown> {
+        self.connections.lock().values().cloned().collect()
+    }
+}
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Server {
+    type StreamAggregatedResourcesStream = Pin<Box<dyn Stream<Item = Result<ads::DiscoveryResponse, Status>> + Send>>;
+    type DeltaAggregatedResourcesStream =
+        Pin<Box<dyn Stream<Item = Result<ads::DeltaDiscoveryResponse, Status>> + Send>>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        _: Request<Streaming<ads::DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        Err(Status::unimplemented("only delta ADS is served: set ads_config.api_type to DELTA_GRPC"))
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<ads::DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let metadata = request.metadata().clone();
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("the stream ended at once"))?;
+        let node =
+            first.node.clone().ok_or_else(|| Status::invalid_argument("the first request must name the node"))?;
+        let proxy = Proxy::from_node(&node).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        (self.authenticate)(&metadata, &proxy)?;
+        let (sender, responses) = mpsc::channel(16);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection {
+            id,
+            shown: Shown { proxy: proxy.id.to_string(), ..Shown::default() },
+            server: self.clone(),
+            world: self.world.clone(),
+            proxy,
+            sender,
+            held: BTreeMap::new(),
+            resources: Resources::default(),
+            nonce: 0,
+        };
+        tokio::spawn(connection.run(first, requests));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+}
+
+/// One proxy's stream.
+struct Connection {
+    id: u64,
+    server: Server,
+    world: watch::Receiver<Arc<World>>,
+    proxy: Proxy,
+    sender: mpsc::Sender<Result<ads::DeltaDiscoveryResponse, Status>>,
+    held: BTreeMap<Kind, Subscription>,
+    resources: Resources,
+    nonce: u64,
+    shown: Shown,
+}
+
+/// What a proxy asked for of one type, and what it has.
+#[derive(Default)]
+struct Subscription {
+    wildcard: bool,
+    names: BTreeSet<String>,
+    /// Versions that it was sent.
+    versions: BTreeMap<String, String>,
+    /// Names that it was told do not exist.
+    gone: BTreeSet<String>,
+    answered: bool,
+}
+
+impl Connection {
+    async fn run(mut self, first: ads::DeltaDiscoveryRequest, mut requests: Streaming<ads::DeltaDiscoveryRequest>) {
+        tracing::info!(proxy = %self.shown.proxy, "connected");
+        self.regenerate();
+        let ended = match self.take(first).await {
+            Ok(()) => self.serve(&mut requests).await,
+            Err(error) => Err(error),
+        };
+        if let Err(status) = ended {
+            tracing::info!(proxy = %self.shown.proxy, "{status}");
+            let _ = self.sender.send(Err(status)).await;
+        }
+        self.server.connections.lock().remove(&self.id);
+        tracing::info!(proxy = %self.shown.proxy, "disconnected");
+    }
+
+    async fn serve(&mut self, requests: &mut Streaming<ads::DeltaDiscoveryRequest>) -> Result<(), Status> {
+        loop {
+            tokio::select! {
+                request = requests.next() => match request {
+                    Some(request) => self.take(request?).await?,
+                    None => return Ok(()),
+                },
+                changed = self.world.changed() => {
+                    if changed.is_err() {
+                        return Err(Status::unavailable("the control plane is ending"));
+                    }
+                    self.regenerate();
+                    for kind in Kind::ALL {
+                        self.push(kind, false).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn regenerate(&mut self) {
+        let world = self.world.borrow_and_update().clone();
+        self.resources = generate(&world, &self.proxy);
+    }
+
+    async fn take(&mut self, request: ads::DeltaDiscoveryRequest) -> Result<(), Status> {
+        let Some(kind) = Kind::of(&request.type_url) else {
+            return Err(Status::invalid_argument(format!("{} is not served", request.type_url)));
+        };
+        if !request.response_nonce.is_empty() {
+            self.heard(kind, &request);
+        }
+        let first = !self.held.contains_key(&kind);
+        let subscription = self.held.entry(kind).or_default();
+        if first {
+            subscription.wildcard = kind.is_wildcard() && request.resource_names_subscribe.is_empty();
+            subscription.versions = request.initial_resource_versions.into_iter().collect();
+        }
+        let asks = first || !request.resource_names_subscribe.is_empty();
+        for name in request.resource_names_subscribe {
+            if name == "*" {
+                subscription.wildcard = true;
+            } else {
+                // Asking again is asking to be sent again.
+                subscription.gone.remove(&name);
+                if !first {
+                    subscription.versions.remove(&name);
+                }
+                subscription.names.insert(name);
+            }
+        }
+        for name in request.resource_names_unsubscribe {
+            subscription.wildcard &= name != "*";
+            subscription.names.remove(&name);
+            subscription.versions.remove(&name);
+            subscription.gone.remove(&name);
+        }
+        if subscription.names.len() > MOST_NAMES {
+            return Err(Status::resource_exhausted("too many names"));
+        }
+        if asks { self.push(kind, first).await } else { Ok(()) }
+    }
+
+    /// An ACK, or a NACK, which is kept to be shown.
+    fn heard(&mut self, kind: Kind, request: &ads::DeltaDiscoveryRequest) {
+        let name = format!("{kind:?}");
+        self.shown.acknowledged += 1;
+        self.shown.pending.remove(&name);
+        match &request.error_detail {
+            Some(error) => {
+                tracing::warn!(proxy = %self.shown.proxy, kind = %name, "the proxy refused: {}", error.message);
+                self.shown.refused.insert(name, error.message.clone());
+            }
+            None => drop(self.shown.refused.remove(&name)),
+        }
+        self.show();
+    }
+
+    /// Sends what the proxy lacks of a type; `always` sends even nothing, since a first question wants an answer.
+    async fn push(&mut self, kind: Kind, always: bool) -> Result<(), Status> {
+        let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
+        let mut response = ads::DeltaDiscoveryResponse { type_url: kind.url().to_owned(), ..Default::default() };
+        let wanted: BTreeSet<&String> = if subscription.wildcard {
+            self.resources.all(kind).map(|(name, _)| name).chain(&subscription.names).collect()
+        } else {
+            subscription.names.iter().collect()
+        };
+        for name in &wanted {
+            match self.resources.get(kind, name) {
+                Some(resource) if subscription.versions.get(*name) != Some(&resource.version) => {
+                    subscription.versions.insert((*name).clone(), resource.version.clone());
+                    subscription.gone.remove(*name);
+                    response.resources.push(ads::Resource {
+                        name: (*name).clone(),
+                        version: resource.version.clone(),
+                        resource: Some(resource.body.clone()),
+                        ..Default::default()
+                    });
+                }
+                None if subscription.gone.insert((*name).clone()) => response.removed_resources.push((*name).clone()),
+                _ => {}
+            }
+        }
+        let lost: Vec<String> =
+            subscription.versions.keys().filter(|name| self.resources.get(kind, name).is_none()).cloned().collect();
+        for name in lost {
+            subscription.versions.remove(&name);
+            if !response.removed_resources.contains(&name) {
+                response.removed_resources.push(name);
+            }
+        }
+        let empty = response.resources.is_empty() && response.removed_resources.is_empty();
+        if empty && (!always || subscription.answered) {
+            return Ok(());
+        }
+        subscription.answered = true;
+        self.nonce += 1;
+        response.nonce = self.nonce.to_string();
+        self.shown.sent += 1;
+        self.shown.pending.insert(format!("{kind:?}"), response.resources.len());
+        self.show();
+        self.sender.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy went away"))
+    }
+
+    fn show(&self) {
+        self.server.connections.lock().insert(self.id, self.shown.clone());
+    }
+}

@@ -1,0 +1,86 @@
+//! Resources as they are served.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use envoy_types::pb::google::protobuf::Any;
+use prost::Message;
+
+/// Types of resources, in the order in which they are sent: what is referred to comes before what refers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// CDS.
+    Cluster,
+    /// EDS.
+    Endpoints,
+    /// LDS.
+    Listener,
+    /// RDS.
+    Route,
+    /// SDS.
+    Secret,
+}
+
+impl Kind {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::Secret];
+
+    /// The type's URL on the wire.
+    pub fn url(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        }
+    }
+
+    /// The type of a URL.
+    pub fn of(url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.url() == url)
+    }
+
+    /// True for types of which a proxy that names nothing gets everything.
+    pub fn is_wildcard(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
+    }
+}
+
+/// One resource, encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// What it says, by hash: equal versions are equal resources.
+    pub version: String,
+    /// The message.
+    pub body: Any,
+}
+
+/// Everything that a proxy may see, by kind and name.
+#[derive(Clone, Debug, Default)]
+pub struct Resources {
+    tables: BTreeMap<Kind, BTreeMap<String, Arc<Resource>>>,
+}
+
+impl Resources {
+    /// Adds a message. Of two with one name the later counts.
+    pub fn add(&mut self, kind: Kind, name: &str, message: &impl Message) {
+        let value = message.encode_to_vec();
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let body = Any { type_url: kind.url().to_owned(), value };
+        let resource = Resource { version: format!("{:016x}", hasher.finish()), body };
+        self.tables.entry(kind).or_default().insert(name.to_owned(), Arc::new(resource));
+    }
+
+    /// One by name.
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
+        self.tables.get(&kind)?.get(name)
+    }
+
+    /// All of a kind.
+    pub fn all(&self, kind: Kind) -> impl Iterator<Item = (&String, &Arc<Resource>)> {
+        self.tables.get(&kind).into_iter().flatten()
+    }
+}

@@ -1,0 +1,193 @@
+//! The mesh at one moment, indexed: services with their instances, and the objects that concern them.
+
+mod instances;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use galley::api;
+use galley::{Key, Object, Objects};
+use mesh_types::{Labels, Protocol};
+
+pub(crate) use instances::Instance;
+
+/// The mesh at one moment.
+pub struct World {
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) mesh: Arc<api::MeshConfig>,
+    /// By host name.
+    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) trust_domain: String,
+}
+
+/// A service, whoever registered it.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) host: String,
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) ports: Vec<Port>,
+    /// It is not in Kubernetes: a ServiceEntry.
+    pub(crate) external: bool,
+    pub(crate) resolution: Resolution,
+    pub(crate) export_to: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// Endpoints are known.
+    Endpoints,
+    /// Endpoints are names.
+    Dns,
+    /// Wherever the caller wanted to go.
+    Passthrough,
+}
+
+/// A port with those who serve it.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) instances: Vec<Instance>,
+}
+
+impl World {
+    /// Indexes the objects.
+    pub fn build(objects: &Arc<Objects>) -> Self {
+        let mesh = objects.mesh();
+        let trust_domain =
+            if mesh.trust_domain.is_empty() { "cluster.local".to_owned() } else { mesh.trust_domain.clone() };
+        let mut services = BTreeMap::new();
+        for (key, object) in objects.services.iter() {
+            let service = from_kubernetes(objects, key, object);
+            services.insert(service.host.clone(), service);
+        }
+        for (key, object) in objects.service_entries.iter() {
+            for service in from_entry(objects, key, object) {
+                services.entry(service.host.clone()).or_insert(service);
+            }
+        }
+        Self { objects: objects.clone(), mesh, services, trust_domain }
+    }
+
+    /// Istio's root namespace.
+    pub(crate) fn root_namespace(&self) -> &str {
+        if self.mesh.root_namespace.is_empty() { "istio-system" } else { &self.mesh.root_namespace }
+    }
+
+    /// Services that a namespace may see.
+    pub(crate) fn visible<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Service> {
+        self.services.values().filter(move |service| is_exported(&service.export_to, &service.namespace, namespace))
+    }
+
+    /// A host as an object of a namespace writes it, in full.
+    pub(crate) fn full_host(&self, host: &str, namespace: &str) -> String {
+        if host.contains('.') || host.contains('*') || host.is_empty() {
+            host.to_owned()
+        } else {
+            format!("{host}.{namespace}.svc.cluster.local")
+        }
+    }
+
+    /// The DestinationRule for a service, as a proxy of `namespace` sees it: its own namespace's before the service's,
+    /// before the root namespace's.
+    pub(crate) fn destination_rule(&self, service: &Service, namespace: &str) -> Option<&Object<api::DestinationRule>> {
+        let candidates = self.objects.destination_rules.values().filter(|rule| {
+            let host = self.full_host(&rule.spec.host, &rule.meta.namespace);
+            host_matches(&host, &service.host)
+                && is_exported(&rule.spec.export_to, &rule.meta.namespace, namespace)
+                && rule.spec.workload_selector.is_none()
+        });
+        candidates.min_by_key(|rule| {
+            let place = [namespace, &service.namespace, self.root_namespace()];
+            let place = place.iter().position(|place| **place == *rule.meta.namespace).unwrap_or(3);
+            (place, rule.spec.host.starts_with('*'), rule.meta.name.clone())
+        })
+    }
+}
+
+/// `.` is the object's own namespace, `*` all, `~` none; nothing said is all.
+pub(crate) fn is_exported(export_to: &[String], own: &str, namespace: &str) -> bool {
+    export_to.is_empty()
+        || export_to.iter().any(|to| match to.as_str() {
+            "*" => true,
+            "." => own == namespace,
+            to => to == namespace,
+        })
+}
+
+/// True if a host, exact or `*.suffix`, covers another.
+pub(crate) fn host_matches(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+        None => pattern == host,
+    }
+}
+
+fn from_kubernetes(objects: &Objects, key: &Key, object: &Object<api::Service>) -> Service {
+    let spec = &object.spec.spec;
+    let addresses = spec.cluster_ips.iter().chain([&spec.cluster_ip]).chain(&spec.external_ips);
+    let mut addresses: Vec<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let export_to = object.meta.annotations.get("networking.istio.io/exportTo");
+    let external = spec.service_type == api::ServiceType::ExternalName;
+    let ports = spec.ports.iter().map(|port| Port {
+        number: port.port,
+        protocol: Protocol::of_port(port.port, &port.name, port.app_protocol.as_deref(), &port.protocol),
+        instances: instances::of_service(objects, key, spec, port),
+    });
+    Service {
+        host: format!("{}.{}.svc.cluster.local", key.name, key.namespace),
+        name: key.name.to_string(),
+        namespace: key.namespace.to_string(),
+        addresses,
+        ports: ports.filter(|port| port.protocol != Protocol::Udp).collect(),
+        external,
+        resolution: if external { Resolution::Dns } else { Resolution::Endpoints },
+        export_to: export_to.map(|list| list.split(',').map(|one| one.trim().to_owned()).collect()).unwrap_or_default(),
+    }
+}
+
+fn from_entry(objects: &Objects, key: &Key, object: &Object<api::ServiceEntry>) -> Vec<Service> {
+    let spec = &object.spec;
+    let addresses: Vec<IpAddr> = spec.addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let service = |host: &String| Service {
+        host: host.clone(),
+        name: host.clone(),
+        namespace: key.namespace.to_string(),
+        addresses: addresses.clone(),
+        ports: spec
+            .ports
+            .iter()
+            .map(|port| Port {
+                number: port.number,
+                protocol: Protocol::parse(&port.protocol).unwrap_or(Protocol::of_port(
+                    port.number,
+                    &port.name,
+                    None,
+                    "TCP",
+                )),
+                instances: instances::of_entry(objects, key, spec, port),
+            })
+            .collect(),
+        external: spec.location == api::Location::MeshExternal,
+        resolution: match spec.resolution {
+            api::Resolution::None => Resolution::Passthrough,
+            api::Resolution::Static => Resolution::Endpoints,
+            _ => Resolution::Dns,
+        },
+        export_to: spec.export_to.clone(),
+    };
+    spec.hosts.iter().map(service).collect()
+}
+
+/// Istio's canonical name and revision of a workload.
+pub(crate) fn canonical(labels: &Labels, workload: &str) -> (String, String) {
+    let first = |keys: [&str; 3]| keys.iter().find_map(|key| labels.get(*key)).cloned();
+    let name = first(["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]);
+    let revision = first(["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]);
+    (name.unwrap_or_else(|| workload.to_owned()), revision.unwrap_or_else(|| "latest".to_owned()))
+}
