@@ -156,11 +156,10 @@ impl Workload {
 
     /// The pod, as the API server would show it.
     pub(super) fn object(&self) -> String {
-        let mut labels = vec![("app", self.app()), ("version", self.version.as_str())];
-        match self.kind {
-            Kind::Stranger => {}
-            Kind::Gateway => labels.push(("istio", "ingress")),
-            Kind::Service(_) | Kind::Client => labels.push(("security.istio.io/tlsMode", "istio")),
+        let mut labels = self.labels();
+        if matches!(self.kind, Kind::Service(_) | Kind::Client) {
+            // The injector's word that there is a proxy.
+            labels.push(("security.istio.io/tlsMode", "istio"));
         }
         objects::pod(&PodObject {
             name: &self.name,
@@ -169,6 +168,14 @@ impl Workload {
             labels: &labels,
             ip: self.pod.ip(),
         })
+    }
+
+    fn labels(&self) -> Vec<(&str, &str)> {
+        let mut labels = vec![("app", self.app()), ("version", self.version.as_str())];
+        if self.kind == Kind::Gateway {
+            labels.push(("istio", "ingress"));
+        }
+        labels
     }
 
     fn app(&self) -> &str {
@@ -199,7 +206,8 @@ impl Workload {
 
     fn set_environment(&self, command: &mut Command, control_plane: &ControlPlane) -> Result<()> {
         let address = control_plane.address();
-        let labels = format!(r#"{{"app":"{}","version":"{}"}}"#, self.app(), self.version);
+        let labels: Vec<String> = self.labels().iter().map(|(key, value)| format!("{key:?}:{value:?}")).collect();
+        let labels = format!("{{{}}}", labels.join(","));
         command
             .env("POD_NAME", &self.name)
             .env("POD_NAMESPACE", self.namespace())

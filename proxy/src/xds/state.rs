@@ -81,6 +81,7 @@ pub(super) struct State {
 impl State {
     /// The request that opens a type on a new stream; nothing for a type of which no name is known yet.
     pub(super) fn first_request(&mut self, kind: Type, node: Option<WireNode>) -> Option<ads::DeltaDiscoveryRequest> {
+        self.absent.remove(&kind);
         let names = self.wanted(kind);
         if names.is_empty() && !kind.is_wildcard() {
             self.subscribed.remove(&kind);
@@ -114,6 +115,9 @@ impl State {
                 continue;
             }
             *held = wanted;
+            // What is asked for anew is waited for anew.
+            let absent = self.absent.entry(kind).or_default();
+            absent.retain(|name| !more.contains(name));
             for name in &less {
                 self.forget(kind, name);
             }

@@ -1,5 +1,7 @@
 //! Handshakes between two ends of this crate, over memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
 mod common;
 
 use std::time::Duration;
