@@ -21,6 +21,7 @@ mod proxy_header;
 pub mod record;
 mod retry;
 pub mod route;
+pub mod sim;
 pub mod stream;
 pub mod tcp;
 pub mod tls;

@@ -17,7 +17,7 @@ use crate::model::{
 
 /// Types of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Cluster,
     Endpoints,
     Listener,
@@ -38,7 +38,7 @@ impl Type {
         }
     }
 
-    pub(super) fn of(url: &str) -> Option<Self> {
+    pub(crate) fn of(url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.url() == url)
     }
 
@@ -60,7 +60,7 @@ impl Type {
 
 /// Everything sent so far.
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     listeners: HashMap<Name, Arc<Listener>>,
     clusters: HashMap<Name, Arc<Cluster>>,
     routes: HashMap<Name, Arc<RouteConfig>>,
@@ -171,7 +171,7 @@ impl State {
     }
 
     /// Takes a response; what it holds that cannot be honoured is returned.
-    pub(super) fn take(&mut self, kind: Type, response: ads::DeltaDiscoveryResponse) -> Vec<Refusal> {
+    pub(crate) fn take(&mut self, kind: Type, response: ads::DeltaDiscoveryResponse) -> Vec<Refusal> {
         self.answered.insert(kind);
         self.changed = true;
         for name in response.removed_resources {
@@ -273,7 +273,7 @@ impl State {
     }
 
     /// Writes everything into a snapshot; the identity's own secrets stay.
-    pub(super) fn write(&self, snapshot: &mut Snapshot) {
+    pub(crate) fn write(&self, snapshot: &mut Snapshot) {
         snapshot.everything = true;
         snapshot.listeners = self.listeners.clone();
         snapshot.clusters = self.clusters.clone();

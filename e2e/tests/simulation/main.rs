@@ -1,0 +1,169 @@
+//! From YAML to decision without sockets: galley reads, pilot generates, the proxy's own code decodes and decides.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod mesh;
+
+use mesh::Mesh;
+use weft_proxy::sim::Fate;
+
+const SHOP: &str = include_str!("shop.yaml");
+
+fn mesh(more: &str) -> Mesh {
+    Mesh::new(&format!("{SHOP}\n---\n{more}"))
+}
+
+fn cluster(name: &str) -> Fate {
+    Fate::Cluster(name.to_owned())
+}
+
+const REVIEWS: &str = "outbound|9080||reviews.default.svc.cluster.local";
+const V1: &str = "outbound|9080|v1|reviews.default.svc.cluster.local";
+const V2: &str = "outbound|9080|v2|reviews.default.svc.cluster.local";
+
+const SUBSETS: &str = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec:
+  host: reviews
+  subsets:
+    - {name: v1, labels: {version: v1}}
+    - {name: v2, labels: {version: v2}}
+";
+
+#[test]
+fn without_rules_a_service_is_itself_under_all_its_names() {
+    let mesh = mesh("");
+    for name in [
+        "reviews",
+        "reviews:9080",
+        "reviews.default",
+        "reviews.default.svc",
+        "reviews.default.svc.cluster.local",
+        "10.96.0.12",
+        "REVIEWS",
+    ] {
+        assert_eq!(mesh.get("productpage", name, "/", &[]), cluster(REVIEWS), "{name}");
+    }
+    assert_eq!(mesh.get("productpage", "example.com", "/", &[]), cluster("PassthroughCluster"));
+}
+
+#[test]
+fn rules_are_tried_in_order() {
+    let mesh = mesh(&format!(
+        "{SUBSETS}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews}}
+spec:
+  hosts: [reviews]
+  http:
+    - match: [{{headers: {{end-user: {{exact: jason}}}}}}]
+      route: [{{destination: {{host: reviews, subset: v2}}}}]
+    - match: [{{uri: {{prefix: /gone}}}}]
+      directResponse: {{status: 410}}
+    - match: [{{uri: {{regex: '/r/[0-9]+'}}, method: {{exact: POST}}}}]
+      redirect: {{uri: /other, redirectCode: 302}}
+    - match: [{{queryParams: {{debug: {{exact: 'true'}}}}}}]
+      fault: {{abort: {{httpStatus: 418, percentage: {{value: 100}}}}}}
+      route: [{{destination: {{host: reviews}}}}]
+    - match: [{{withoutHeaders: {{x-new: {{}}}}}}]
+      route: [{{destination: {{host: reviews, subset: v1}}}}]
+    - route: [{{destination: {{host: reviews}}}}]
+"
+    ));
+    let get = |path: &str, fields: &[(&str, &str)]| mesh.get("productpage", "reviews", path, fields);
+    assert_eq!(get("/", &[("end-user", "jason")]), cluster(V2));
+    assert_eq!(get("/gone/x", &[]), Fate::Answer(410, "direct_response".into()));
+    assert_eq!(get("/r/12", &[]), cluster(V1), "another method");
+    assert_eq!(mesh.call("productpage", "POST", "reviews", "/r/12", &[]), Fate::Answer(302, "direct_response".into()));
+    assert_eq!(get("/?debug=true", &[]), Fate::Answer(418, "fault_filter_abort".into()));
+    assert_eq!(get("/", &[]), cluster(V1));
+    assert_eq!(get("/", &[("x-new", "1")]), cluster(REVIEWS));
+}
+
+#[test]
+fn weights_are_kept() {
+    let mesh = mesh(&format!(
+        "{SUBSETS}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews}}
+spec:
+  hosts: [reviews]
+  http:
+    - route:
+        - {{destination: {{host: reviews, subset: v1}}, weight: 90}}
+        - {{destination: {{host: reviews, subset: v2}}, weight: 10}}
+"
+    ));
+    let to_v2 = (0..2000).filter(|_| mesh.get("productpage", "reviews", "/", &[]) == cluster(V2)).count();
+    assert!((140..=260).contains(&to_v2), "{to_v2} of 2000");
+}
+
+#[test]
+fn unknown_hosts_are_refused_where_the_mesh_says_so() {
+    let mesh = mesh(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}'}
+",
+    );
+    assert_eq!(mesh.get("productpage", "example.com", "/", &[]), Fate::Answer(502, "direct_response".into()));
+}
+
+#[test]
+fn mutual_tls_is_permissive_until_it_is_strict() {
+    let inbound = "inbound|9080||";
+    let permissive = mesh("");
+    assert_eq!(permissive.inbound("reviews-v1", None, "/"), cluster(inbound));
+    assert_eq!(permissive.inbound("reviews-v1", Some("productpage"), "/"), cluster(inbound));
+    let strict = mesh(
+        "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+",
+    );
+    assert!(matches!(strict.inbound("reviews-v1", None, "/"), Fate::Refused(_)));
+    assert_eq!(strict.inbound("reviews-v1", Some("productpage"), "/"), cluster(inbound));
+}
+
+#[test]
+fn policies_allow_and_deny() {
+    let mesh = mesh(
+        "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: readers}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  action: ALLOW
+  rules:
+    - from: [{source: {principals: [cluster.local/ns/default/sa/productpage]}}]
+      to: [{operation: {methods: [GET], paths: ['/reviews/*']}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-admin}
+spec:
+  action: DENY
+  rules:
+    - to: [{operation: {paths: [/reviews/admin]}}]
+",
+    );
+    let denied = |policy: &str| Fate::Answer(403, format!("rbac_access_denied_matched_policy[{policy}]"));
+    let inbound = |who: &str, path: &str| mesh.inbound("reviews-v1", Some(who), path);
+    assert_eq!(inbound("productpage", "/reviews/0"), cluster("inbound|9080||"));
+    assert_eq!(inbound("details", "/reviews/0"), denied("none"));
+    assert_eq!(inbound("productpage", "/else"), denied("none"));
+    assert_eq!(inbound("productpage", "/reviews/admin"), denied("ns[default]-policy[no-admin]-rule[0]"));
+    assert_eq!(inbound("productpage", "/reviews/x/../admin"), denied("ns[default]-policy[no-admin]-rule[0]"));
+    assert_eq!(mesh.inbound("ratings-v1", None, "/"), cluster("inbound|9080||"));
+}

@@ -1,0 +1,88 @@
+//! A mesh of YAML alone.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::discovery::v3::Resource;
+use galley::Objects;
+use mesh_http::RequestHead;
+use mesh_types::{Labels, NodeId, NodeKind};
+use pilot::{Kind, Proxy, World};
+use weft_proxy::sim::{Connection, Fate, Simulation};
+
+pub(crate) struct Mesh {
+    world: World,
+    objects: Arc<Objects>,
+}
+
+impl Mesh {
+    /// Reads YAML; every finding is a failure.
+    pub(crate) fn new(yaml: &str) -> Self {
+        let loaded = galley::load(&"test.yaml".into(), yaml);
+        let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        assert!(said.is_empty(), "{said:#?}");
+        let objects = Arc::new(Objects::new(loaded.objects));
+        Self { world: World::build(&objects), objects }
+    }
+
+    /// What the sidecar of a workload makes of its application's GET.
+    pub(crate) fn get(&self, workload: &str, host: &str, path: &str, fields: &[(&str, &str)]) -> Fate {
+        self.call(workload, "GET", host, path, fields)
+    }
+
+    pub(crate) fn call(&self, workload: &str, method: &str, host: &str, path: &str, fields: &[(&str, &str)]) -> Fate {
+        let connection = Connection {
+            listener: "virtualOutbound".into(),
+            destination: ([10, 96, 0, 12], 9080).into(),
+            source: ([10, 0, 0, 99], 40_000).into(),
+            identity: None,
+        };
+        self.decide(workload, [10, 0, 0, 99].into(), &connection, &mut head(method, host, path, fields))
+    }
+
+    /// What a workload's sidecar makes of a call to it.
+    pub(crate) fn inbound(&self, workload: &str, caller: Option<&str>, path: &str) -> Fate {
+        let pod = self.objects.pods.values().find(|pod| *pod.meta.name == *workload).unwrap();
+        let ip: IpAddr = pod.spec.status.pod_ip.parse().unwrap();
+        let connection = Connection {
+            listener: "virtualInbound".into(),
+            destination: SocketAddr::new(ip, 9080),
+            source: ([10, 0, 0, 99], 40_000).into(),
+            identity: caller.map(|account| format!("spiffe://cluster.local/ns/default/sa/{account}")),
+        };
+        self.decide(workload, ip, &connection, &mut head("GET", "reviews", path, &[]))
+    }
+
+    fn decide(&self, workload: &str, ip: IpAddr, connection: &Connection, head: &mut RequestHead) -> Fate {
+        let pod = self.objects.pods.values().find(|pod| *pod.meta.name == *workload);
+        let labels: Labels = pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default();
+        let id = NodeId {
+            kind: NodeKind::Sidecar,
+            ip,
+            workload: workload.to_owned(),
+            namespace: "default".to_owned(),
+            domain: "default.svc.cluster.local".to_owned(),
+        };
+        let resources = pilot::generate(&self.world, &Proxy { id, labels });
+        let sent = Kind::ALL.into_iter().flat_map(|kind| {
+            let one = move |(name, resource): (&String, &Arc<pilot::Resource>)| {
+                let resource =
+                    Resource { name: name.clone(), resource: Some(resource.body.clone()), ..Default::default() };
+                (kind.url().to_owned(), resource)
+            };
+            resources.all(kind).map(one).collect::<Vec<_>>()
+        });
+        let simulation = Simulation::load(sent.collect()).unwrap_or_else(|refused| panic!("{refused:#?}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(simulation.request(connection, head))
+    }
+}
+
+fn head(method: &str, host: &str, path: &str, fields: &[(&str, &str)]) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.set_method(method.as_bytes());
+    head.set_authority(host.as_bytes());
+    head.set_path(path.as_bytes());
+    fields.iter().for_each(|(name, value)| head.fields.append(name.as_bytes(), value.as_bytes()));
+    head
+}
