@@ -76,7 +76,7 @@ impl Simulation {
         let Some(captured) = snapshot.listeners.get(connection.listener.as_str()) else {
             return Fate::Refused(format!("there is no listener {}", connection.listener));
         };
-        let redirected = if captured.use_original_dst { snapshot.listener_for(connection.destination) } else { None };
+        let redirected = if captured.hands_on() { snapshot.listener_for(connection.destination) } else { None };
         let listener = redirected.unwrap_or(captured);
         let secure = connection.identity.is_some();
         let spoken = if secure { "istio-http/1.1" } else { "http/1.1" };

@@ -13,7 +13,7 @@ use super::original;
 use super::sniff::{self, Sniffed};
 use crate::authz::{self, Subject};
 use crate::conn::{ConnInfo, PeerTls};
-use crate::model::{DownstreamTls, FilterChain, Listener, ListenerKind, Snapshot, Terminal, Transport};
+use crate::model::{DownstreamTls, FilterChain, Listener, Snapshot, Terminal, Transport};
 use crate::stream::Stream;
 use crate::tcp::{self, Early};
 use crate::worker::Worker;
@@ -41,7 +41,7 @@ pub(super) async fn connection(
     let snapshot = worker.snapshot();
     let captured = snapshot.listeners.get(listener).ok_or("its listener is gone")?.clone();
     let original = captured.use_original_dst.then(|| original::destination(&socket, local)).flatten();
-    if captured.use_original_dst && original.is_none() && captured.kind == ListenerKind::Outbound {
+    if captured.hands_on() && original.is_none() {
         return Err(format!("it was made to {local} itself and not redirected, so nobody knows where it should go"));
     }
     let destination = original.unwrap_or(local);
@@ -96,7 +96,7 @@ async fn redirected(
     captured: Arc<Listener>,
     destination: SocketAddr,
 ) -> Result<(Arc<Snapshot>, Arc<Listener>), String> {
-    if !captured.use_original_dst || captured.kind != ListenerKind::Outbound {
+    if !captured.hands_on() {
         return Ok((snapshot, captured));
     }
     match worker.config.listener(destination).await {

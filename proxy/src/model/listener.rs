@@ -39,6 +39,13 @@ pub struct Listener {
     pub last_use: LastUse,
 }
 
+impl Listener {
+    /// True if redirected connections are handed on to the listener of their original destination.
+    pub fn hands_on(&self) -> bool {
+        self.use_original_dst && self.kind == ListenerKind::Outbound
+    }
+}
+
 /// Which side of the workload a listener serves (Envoy's `traffic_direction`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListenerKind {
