@@ -1,0 +1,156 @@
+//! Stock Envoy, driven by our control plane: it takes every resource.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const YAML: &[&str] = &[
+    include_str!("simulation/shop.yaml"),
+    include_str!("../yaml/reviews-subsets.yaml"),
+    include_str!("../yaml/reviews-canary.yaml"),
+    include_str!("../yaml/ratings-retries.yaml"),
+    include_str!("../yaml/ratings-policy.yaml"),
+    include_str!("../yaml/strict.yaml"),
+];
+
+/// Ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn stock_envoy_takes_every_resource() {
+    let Some(envoy) = std::env::var_os("WEFT_ENVOY") else {
+        eprintln!("SKIPPED: WEFT_ENVOY does not name stock Envoy's binary; `cargo xtask test` installs it");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    std::fs::create_dir(&config).unwrap();
+    for (index, yaml) in YAML.iter().enumerate() {
+        std::fs::write(config.join(format!("{index}.yaml")), yaml).unwrap();
+    }
+    let ports: [u16; 5] = free_ports();
+    let log = std::fs::File::create(directory.path().join("istiod.log")).unwrap();
+    let istiod = Command::new(istiod())
+        .arg("discovery")
+        .args([
+            "--config-dir".as_ref(),
+            config.as_os_str(),
+            "--ca-dir".as_ref(),
+            directory.path().join("ca").as_os_str(),
+        ])
+        .args(["--grpcAddr", &local(ports[0]), "--secureGRPCAddr", &local(ports[1])])
+        .args(["--monitoringAddr", &local(ports[2]), "--httpAddr", &local(ports[3])])
+        .stderr(log)
+        .spawn();
+    let _istiod = Running(istiod.expect("istiod is built"));
+    until(|| get(ports[3], "/ready").is_some());
+
+    let bootstrap = directory.path().join("envoy.yaml");
+    std::fs::write(&bootstrap, bootstrap_text(ports[0], ports[4])).unwrap();
+    let log = std::fs::File::create(directory.path().join("envoy.log")).unwrap();
+    let envoy = Command::new(envoy)
+        .arg("-c")
+        .arg(&bootstrap)
+        .args(["--concurrency", "1"])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn();
+    let _envoy = Running(envoy.expect("Envoy starts"));
+    // Clusters, endpoints and listeners: each answered.
+    until(|| acknowledged(ports[3]) >= 3);
+    let page = get(ports[3], "/debug/syncz").unwrap();
+    assert!(page.contains("\"refused\":{}"), "{page}");
+    let stats = get(ports[4], "/stats?filter=update_rejected").unwrap();
+    let rejected: Vec<&str> =
+        stats.lines().filter(|line| line.contains("update_rejected") && !line.ends_with(": 0")).collect();
+    assert!(
+        rejected.is_empty(),
+        "{rejected:#?}\n{}",
+        std::fs::read_to_string(directory.path().join("envoy.log")).unwrap()
+    );
+    let listeners = get(ports[4], "/config_dump?resource=dynamic_listeners").unwrap();
+    assert!(listeners.contains("virtualInbound") && listeners.contains("0.0.0.0_9080"), "{listeners}");
+}
+
+fn acknowledged(port: u16) -> u64 {
+    let page = get(port, "/debug/syncz").unwrap_or_default();
+    let number = page
+        .split("\"acknowledged\":")
+        .nth(1)
+        .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+fn istiod() -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let built = test.ancestors().nth(2).map(Path::to_owned).unwrap();
+    built.join("istiod")
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    std::array::from_fn(|index| held[index].local_addr().unwrap().port())
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn until(met: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !met() {
+        assert!(Instant::now() < deadline, "not within 30 s");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(local(port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    text.starts_with("HTTP/1.1 200").then_some(text)
+}
+
+fn bootstrap_text(xds: u16, admin: u16) -> String {
+    format!(
+        "
+node:
+  id: sidecar~10.0.0.11~reviews-v1.default~default.svc.cluster.local
+  cluster: reviews.default
+  metadata: {{LABELS: {{app: reviews, version: v1}}, NAMESPACE: default}}
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
+dynamic_resources:
+  ads_config:
+    api_type: DELTA_GRPC
+    transport_api_version: V3
+    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
+  cds_config: {{ads: {{}}, resource_api_version: V3}}
+  lds_config: {{ads: {{}}, resource_api_version: V3}}
+static_resources:
+  clusters:
+    - name: xds
+      type: STATIC
+      connect_timeout: 2s
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config: {{http2_protocol_options: {{}}}}
+      load_assignment:
+        cluster_name: xds
+        endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {xds}}}}}}}}}]}}]
+"
+    )
+}
