@@ -73,7 +73,18 @@ fn bench(arguments: &[String]) -> Result<()> {
     let tools = tools::install()?;
     step(
         "Build, optimised",
-        cargo().args(["build", "--profile", "bench-fast", "--locked", "-p", "weft-proxy", "-p", "bench"]),
+        cargo().args([
+            "build",
+            "--profile",
+            "bench-fast",
+            "--locked",
+            "-p",
+            "weft-proxy",
+            "-p",
+            "istiod",
+            "-p",
+            "bench",
+        ]),
     )?;
     step("Measurement", run::program("target/bench-fast/bench").args(arguments).envs(tools))
 }
