@@ -294,3 +294,90 @@ impl State {
 fn parse<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {
     M::decode(bytes).map_err(|error| format!("does not parse: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::envoy::config::cluster::v3 as cds;
+    use envoy_types::pb::google::protobuf::Any;
+    use proptest::prelude::*;
+
+    fn resource(kind: Type, name: &str, value: Vec<u8>) -> ads::Resource {
+        let resource = Some(Any { type_url: kind.url().to_owned(), value });
+        ads::Resource { name: name.to_owned(), version: "1".to_owned(), resource, ..Default::default() }
+    }
+
+    fn response(resources: Vec<ads::Resource>) -> ads::DeltaDiscoveryResponse {
+        ads::DeltaDiscoveryResponse { resources, ..Default::default() }
+    }
+
+    fn cluster(name: &str) -> cds::Cluster {
+        cds::Cluster {
+            name: name.to_owned(),
+            cluster_discovery_type: Some(cds::cluster::ClusterDiscoveryType::Type(
+                cds::cluster::DiscoveryType::Eds as i32,
+            )),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_by_field_and_the_last_good_one_stays() {
+        let mut state = State::default();
+        let good = resource(Type::Cluster, "c", cluster("c").encode_to_vec());
+        assert!(state.take(Type::Cluster, response(vec![good])).is_empty());
+        let bad = cds::Cluster { close_connections_on_host_health_failure: true, ..cluster("c") };
+        let fine = resource(Type::Cluster, "d", cluster("d").encode_to_vec());
+        let refused =
+            state.take(Type::Cluster, response(vec![resource(Type::Cluster, "c", bad.encode_to_vec()), fine]));
+        assert_eq!(refused.len(), 1);
+        assert_eq!(&*refused[0].reason, "close_connections_on_host_health_failure: is not supported");
+        assert!(refused[0].older_in_force);
+        assert!(state.clusters.contains_key("c") && state.clusters.contains_key("d"));
+    }
+
+    #[test]
+    fn nothing_half_is_published() {
+        let mut state = State::default();
+        state.take(Type::Listener, response(Vec::new()));
+        state.take(Type::Cluster, response(vec![resource(Type::Cluster, "c", cluster("c").encode_to_vec())]));
+        let asked = state.subscription_changes();
+        assert_eq!(asked[0].resource_names_subscribe, ["c"]);
+        assert!(!state.is_complete());
+        state.take(Type::Endpoints, response(vec![resource(Type::Endpoints, "c", Vec::new())]));
+        assert!(state.is_complete());
+        // Gone, and back: its endpoints are waited for again.
+        let gone = ads::DeltaDiscoveryResponse { removed_resources: vec!["c".to_owned()], ..Default::default() };
+        state.take(Type::Cluster, gone.clone());
+        state.subscription_changes();
+        state.take(Type::Endpoints, gone);
+        state.take(Type::Cluster, response(vec![resource(Type::Cluster, "c", cluster("c").encode_to_vec())]));
+        state.subscription_changes();
+        assert!(!state.is_complete());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400), which in 0_usize..5) {
+            let kind = Type::ALL[which];
+            let mut state = State::default();
+            let _ = state.take(kind, response(vec![resource(kind, "x", bytes)]));
+            let _ = state.subscription_changes();
+            let _ = state.is_complete();
+        }
+
+        #[test]
+        fn damaged_messages_never_panic(at in 0_usize..200, byte in any::<u8>()) {
+            let message = cds::Cluster {
+                connect_timeout: Some(envoy_types::pb::google::protobuf::Duration { seconds: 1, nanos: 5 }),
+                circuit_breakers: Some(cds::CircuitBreakers { thresholds: vec![Default::default()], ..Default::default() }),
+                outlier_detection: Some(cds::OutlierDetection::default()),
+                ..cluster("outbound|80||a.b.svc.cluster.local")
+            };
+            let mut bytes = message.encode_to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = State::default().take(Type::Cluster, response(vec![resource(Type::Cluster, "x", bytes)]));
+        }
+    }
+}

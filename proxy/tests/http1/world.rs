@@ -42,6 +42,8 @@ pub(crate) fn run<F: Future<Output = ()>>(change: impl FnOnce(&mut Setting), tes
 pub(crate) struct World {
     pub(crate) origin: TcpListener,
     pub(crate) proxy: SocketAddr,
+    /// What the proxy reads; routes are read by name if the test named them so.
+    pub(crate) config: Config,
 }
 
 impl World {
@@ -52,6 +54,7 @@ impl World {
         let mut addresses = vec![origin.local_addr().unwrap()];
         addresses.splice(0..0, setting.more.iter().copied());
         let worker = Rc::new(worker(&mut setting, &addresses));
+        let config = worker.config.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = listener.local_addr().unwrap();
         let http = Arc::new(setting.http);
@@ -65,7 +68,7 @@ impl World {
                 });
             }
         });
-        Self { origin, proxy }
+        Self { origin, proxy, config }
     }
 
     pub(crate) async fn connect(&self) -> Peer {
@@ -150,7 +153,7 @@ fn worker(setting: &mut Setting, addresses: &[SocketAddr]) -> Worker {
         ignore_port: true,
         ..Default::default()
     };
-    setting.http.routes = RouteSource::Inline(Arc::new(routes));
+    snapshot.routes.insert("80".into(), Arc::new(routes));
     let (_, drain) = Drain::new();
     let shared = Shared::new(tokio::runtime::Handle::current());
     Worker::new(Config::fixed(snapshot), drain, shared, recorder())
