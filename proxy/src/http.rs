@@ -6,6 +6,7 @@ pub(crate) mod buffer;
 mod caller;
 mod exchange;
 mod h1;
+mod live;
 mod mirror;
 mod request;
 mod response;
@@ -13,14 +14,14 @@ pub(crate) mod timer;
 pub(crate) mod wire;
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::conn::ConnInfo;
-use crate::model::HttpConnection;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
+pub use live::Live;
+
 /// Serves a connection to its end.
-pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, http: &Arc<HttpConnection>, stream: Stream) {
-    h1::serve(worker, conn, http, stream).await;
+pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, live: Live, stream: Stream) {
+    h1::serve(worker, conn, live, stream).await;
 }

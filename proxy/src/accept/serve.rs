@@ -13,12 +13,13 @@ use super::original;
 use super::sniff::{self, Sniffed};
 use crate::authz::{self, Subject};
 use crate::conn::{ConnInfo, PeerTls};
+use crate::http::{self, Live};
 use crate::model::{DownstreamTls, FilterChain, Listener, Snapshot, Terminal, Transport};
 use crate::stream::Stream;
 use crate::tcp::{self, Early};
+use crate::tls;
 use crate::worker::Worker;
 use crate::xds::DemandError;
-use crate::{http, tls};
 
 /// A handshake takes no longer (Istio's `transport_socket_connect_timeout`).
 const HANDSHAKE: Duration = Duration::from_secs(15);
@@ -83,7 +84,10 @@ pub(super) async fn connection(
     authz::check(&chain.rbac, &Subject { conn: &conn, head: None })
         .map_err(|fault| format!("refused: {}", fault.details()))?;
     match &chain.terminal {
-        Terminal::Http(settings) => http::serve(worker, &Rc::new(conn), settings, stream).await,
+        Terminal::Http(settings) => {
+            let live = Live::new(settings.clone(), facts, snapshot.version);
+            http::serve(worker, &Rc::new(conn), live, stream).await;
+        }
         Terminal::Tcp(proxy) => tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
     }
     Ok(())

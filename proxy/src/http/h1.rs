@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 use super::body::{BodyIn, BodyOut, Broken, Piece};
 use super::caller::Caller;
 use super::exchange::{self, Call};
+use super::live::Live;
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::conn::ConnInfo;
@@ -29,19 +29,25 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, http: &Arc<HttpConnection>, stream: Stream) {
-    let call = Call { worker, conn, http };
-    let mut server = Server::new(stream, http);
+pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, stream: Stream) {
+    let Some(mut http) = live.newest(worker, conn) else { return };
+    let mut server = Server::new(stream, &http);
     let mut head = RequestHead::default();
     let mut timer = Timer::default();
     let mut drained = pin!(worker.drain.begun());
     loop {
-        let mut wait = Wait::begin(http, conn.kind);
+        let mut wait = Wait::begin(&http, conn.kind);
         match poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await {
             Next::Request => {
+                let Some(newest) = live.newest(worker, conn) else { break };
+                http = newest;
+                let call = Call { worker, conn, http: &http };
                 exchange::run(&call, &mut head, &mut server, &mut timer).await;
             }
-            Next::Refused(fault) => exchange::refuse(&call, &head, &mut server, fault).await,
+            Next::Refused(fault) => {
+                let call = Call { worker, conn, http: &http };
+                exchange::refuse(&call, &head, &mut server, fault).await;
+            }
             Next::End => break,
         }
         if worker.drain.has_begun() && conn.kind != ListenerKind::Outbound {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use weft_proxy::config::Node;
 use weft_proxy::conn::ConnInfo;
-use weft_proxy::http;
+use weft_proxy::http::{self, Live};
 use weft_proxy::model::*;
 use weft_proxy::record::{Recorder, Registry, Sink};
 use weft_proxy::stream::Stream;
@@ -64,7 +64,7 @@ impl World {
                 let conn = Rc::new(conn(peer, proxy));
                 let (worker, http) = (worker.clone(), http.clone());
                 tokio::task::spawn_local(async move {
-                    http::serve(&worker, &conn, &http, Stream::plain(socket)).await;
+                    http::serve(&worker, &conn, Live::fixed(http), Stream::plain(socket)).await;
                 });
             }
         });

@@ -1,0 +1,167 @@
+//! The settings of a connection, as the newest configuration has them: an edit reaches the next request of a connection
+//! that is open already, and only a revoked permission ends it.
+
+use std::sync::Arc;
+
+use crate::accept::{Facts, choose};
+use crate::authz::{self, Subject};
+use crate::conn::ConnInfo;
+use crate::model::{HttpConnection, Terminal};
+use crate::worker::Worker;
+
+/// A connection's settings, followed from request to request.
+pub struct Live {
+    http: Arc<HttpConnection>,
+    /// By which the chain is chosen again; `None` for settings that never change.
+    facts: Option<Facts>,
+    version: u64,
+}
+
+impl Live {
+    /// Settings that came with a snapshot of this version, for a connection of which this is known.
+    pub fn new(http: Arc<HttpConnection>, facts: Facts, version: u64) -> Self {
+        Self { http, facts: Some(facts), version }
+    }
+
+    /// Settings that never change.
+    pub fn fixed(http: Arc<HttpConnection>) -> Self {
+        Self { http, facts: None, version: 0 }
+    }
+
+    /// The settings for the next request; `None` if the connection may not go on: a policy forbids it now, or it is in
+    /// plain text where TLS has become a must. A listener that is gone leaves its connections as they are.
+    pub(super) fn newest(&mut self, worker: &Worker, conn: &ConnInfo) -> Option<Arc<HttpConnection>> {
+        let Some(facts) = &self.facts else { return Some(self.http.clone()) };
+        let snapshot = worker.snapshot();
+        if snapshot.version == self.version {
+            return Some(self.http.clone());
+        }
+        self.version = snapshot.version;
+        let Some(listener) = snapshot.listeners.get(&conn.listener) else { return Some(self.http.clone()) };
+        let chain = choose(listener, facts)?;
+        if chain.tls.is_some() && conn.tls.is_none() {
+            return None;
+        }
+        authz::check(&chain.rbac, &Subject { conn, head: None }).ok()?;
+        if let Terminal::Http(http) = &chain.terminal {
+            self.http = http.clone();
+        }
+        Some(self.http.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        ChainMatch, CodecType, DownstreamTls, FilterChain, ForwardClientCert, HttpFilters, Inspect, Listener,
+        ListenerKind, Policy, PolicyAction, Rbac, RouteSource, Snapshot, Transport,
+    };
+    use crate::record::{Recorder, Registry, Sink};
+    use crate::upstream::Shared;
+    use crate::xds::Config;
+    use mesh_runtime::Drain;
+
+    fn settings(name: &str) -> Arc<HttpConnection> {
+        Arc::new(HttpConnection {
+            stat_prefix: name.into(),
+            codec: CodecType::Auto,
+            routes: RouteSource::Rds("r".into()),
+            filters: HttpFilters::default(),
+            access_logs: Arc::new([]),
+            normalize_path: false,
+            merge_slashes: false,
+            unescape_slashes: false,
+            use_remote_address: false,
+            xff_trusted_hops: 0,
+            forward_client_cert: ForwardClientCert::Sanitize,
+            server_name: None,
+            generate_request_id: false,
+            idle_timeout: None,
+            stream_idle_timeout: None,
+            request_headers_timeout: None,
+            http10: false,
+            upgrades: Vec::new(),
+            max_head: 60 * 1024,
+        })
+    }
+
+    fn snapshot(name: &str, tls: bool, rbac: Vec<Arc<Rbac>>) -> Snapshot {
+        let tls = tls.then(|| {
+            Arc::new(DownstreamTls {
+                certificates: Vec::new(),
+                client_roots: None,
+                require_client_certificate: true,
+                client_sans: Vec::new(),
+                alpn: Vec::new(),
+                tls13_only: false,
+                tls12_only: false,
+            })
+        });
+        let terminal = Terminal::Http(settings(name));
+        let chain = FilterChain { name: "c".into(), matches: ChainMatch::default(), tls, rbac, terminal };
+        let listener = Listener {
+            name: "virtualInbound".into(),
+            addresses: Vec::new(),
+            bind: true,
+            kind: ListenerKind::Inbound,
+            use_original_dst: true,
+            inspect: Inspect::default(),
+            chains: vec![Arc::new(chain)],
+            default_chain: None,
+            access_logs: Arc::new([]),
+            last_use: Default::default(),
+        };
+        let mut snapshot = Snapshot::default();
+        snapshot.listeners.insert("virtualInbound".into(), Arc::new(listener));
+        snapshot
+    }
+
+    #[tokio::test]
+    async fn an_edit_reaches_the_next_request_of_an_open_connection() {
+        let config = Config::fixed(snapshot("first", false, Vec::new()));
+        let (_, drain) = Drain::new();
+        let node = crate::config::Node {
+            id: "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap(),
+            pod: "a".into(),
+            namespace: "default".into(),
+            service_account: "a".into(),
+            trust_domain: Default::default(),
+            cluster: "Kubernetes".into(),
+            workload: "a".into(),
+            labels: Default::default(),
+        };
+        let recorder = Recorder::new(node.into(), &Registry::default(), Sink::start().unwrap());
+        let shared = Shared::new(tokio::runtime::Handle::current());
+        let worker = Worker::new(config.clone(), drain, shared, recorder);
+        let (peer, destination) = (([10, 0, 0, 2], 1).into(), ([10, 0, 0, 1], 80).into());
+        let conn = ConnInfo {
+            kind: ListenerKind::Inbound,
+            listener: "virtualInbound".into(),
+            peer,
+            local: destination,
+            destination,
+            sni: None,
+            tls: None,
+        };
+        let facts = Facts {
+            destination,
+            source: [10, 0, 0, 2].into(),
+            transport: Transport::Raw,
+            server_name: None,
+            protocols: Vec::new(),
+        };
+        let mut live = Live::new(settings("first"), facts, worker.snapshot().version);
+        let mut prefix = || live.newest(&worker, &conn).map(|http| http.stat_prefix.to_string());
+        assert_eq!(prefix().as_deref(), Some("first"));
+        config.publish(snapshot("second", false, Vec::new()));
+        assert_eq!(prefix().as_deref(), Some("second"));
+        config.publish(Snapshot::default());
+        assert_eq!(prefix().as_deref(), Some("second"), "a listener that is gone leaves its connections");
+        let nobody = Rbac { action: PolicyAction::Allow, policies: Vec::<Policy>::new(), shadow: false };
+        config.publish(snapshot("third", false, vec![Arc::new(nobody)]));
+        assert_eq!(prefix(), None, "a revoked permission ends it");
+        config.publish(snapshot("fourth", true, Vec::new()));
+        assert_eq!(prefix(), None, "plain text ends where TLS is a must");
+    }
+}
