@@ -4,6 +4,7 @@ const TOKEN: u8 = 1;
 const VALUE: u8 = 2;
 const TARGET: u8 = 4;
 const REG_NAME: u8 = 8;
+const LOWER: u8 = 16;
 
 static CLASS: [u8; 256] = classes();
 
@@ -26,13 +27,16 @@ const fn class(byte: u8) -> u8 {
     if byte > b' ' && byte < 0x7f && byte != b'#' {
         class |= TARGET;
     }
-    if byte.is_ascii_alphanumeric() {
+    if byte.is_ascii_uppercase() {
         return class | TOKEN | REG_NAME;
+    }
+    if byte.is_ascii_alphanumeric() {
+        return class | TOKEN | LOWER | REG_NAME;
     }
     class
         | match byte {
-            b'!' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'_' | b'~' => TOKEN | REG_NAME,
-            b'#' | b'^' | b'`' | b'|' => TOKEN,
+            b'!' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'_' | b'~' => TOKEN | LOWER | REG_NAME,
+            b'#' | b'^' | b'`' | b'|' => TOKEN | LOWER,
             b'(' | b')' | b',' | b';' | b'=' => REG_NAME,
             _ => 0,
         }
@@ -45,6 +49,11 @@ fn all(text: &[u8], class: u8) -> bool {
 /// A method or a field name.
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && all(text, TOKEN)
+}
+
+/// A field name as HTTP/2 has them: without capitals.
+pub(crate) fn is_lower_token(text: &[u8]) -> bool {
+    !text.is_empty() && all(text, LOWER)
 }
 
 /// A field's value, which may be empty. Bytes above ASCII are passed on, as HTTP always has.

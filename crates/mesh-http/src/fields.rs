@@ -132,6 +132,8 @@ struct Field {
     value: Span,
     known: Known,
     live: bool,
+    /// Its sender asked that no table remembers it (RFC 7541, section 7.1.3).
+    sensitive: bool,
 }
 
 /// An ordered list of header fields. Names keep the case in which they came; comparison ignores it.
@@ -158,9 +160,14 @@ impl Fields {
 
     /// Appends a field whose name has been recognised already.
     pub(crate) fn append_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
+        self.append_as(known, name, value, false);
+    }
+
+    /// Appends a field that HPACK carried.
+    pub(crate) fn append_as(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
         let name = Span::push(&mut self.bytes, name);
         let value = Span::push(&mut self.bytes, value);
-        self.fields.push(Field { name, value, known, live: true });
+        self.fields.push(Field { name, value, known, live: true, sensitive });
     }
 
     /// Sets a field to one value, in the place of the first of that name, or at the end.
@@ -179,7 +186,7 @@ impl Fields {
         }
         if !placed {
             let name = Span::push(&mut self.bytes, name);
-            self.fields.push(Field { name, value: value_span, known, live: true });
+            self.fields.push(Field { name, value: value_span, known, live: true, sensitive: false });
         }
     }
 
@@ -228,6 +235,20 @@ impl Fields {
     /// All fields in order, as kind, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
         self.fields.iter().filter(|f| f.live).map(|f| (f.known, f.name.of(&self.bytes), f.value.of(&self.bytes)))
+    }
+
+    /// All fields in order, as kind, name, value and whether they are to be kept out of tables.
+    pub(crate) fn iter_marked(&self) -> impl Iterator<Item = (Known, &[u8], &[u8], bool)> {
+        let live = self.fields.iter().filter(|f| f.live);
+        live.map(|f| (f.known, f.name.of(&self.bytes), f.value.of(&self.bytes), f.sensitive))
+    }
+
+    /// Joins the fields of one kind into the first, with a separator.
+    pub(crate) fn join(&mut self, known: Known, name: &[u8], separator: &[u8]) {
+        if self.all_known(known).nth(1).is_some() {
+            let joined = self.all_known(known).collect::<Vec<_>>().join(separator);
+            self.set(name, &joined);
+        }
     }
 
     /// How many fields there are.

@@ -11,7 +11,9 @@
 mod chars;
 mod fields;
 pub mod h1;
+pub mod h2;
 mod head;
+mod hpack;
 
 pub use fields::{Fields, Known};
 pub use head::{BodyLength, RequestHead, ResponseHead, Version};
