@@ -6,22 +6,44 @@ pub(crate) mod buffer;
 mod caller;
 mod exchange;
 mod h1;
+mod h2;
+pub(crate) mod lane;
+pub(crate) mod link;
 mod live;
 mod mirror;
+mod protocol;
 mod request;
 mod response;
 pub(crate) mod timer;
+mod websocket;
 pub(crate) mod wire;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::conn::ConnInfo;
+use crate::model::ListenerKind;
 use crate::stream::Stream;
 use crate::worker::Worker;
+
+use wire::Wire;
 
 pub use live::Live;
 
 /// Serves a connection to its end.
-pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, live: Live, stream: Stream) {
-    h1::serve(worker, conn, live, stream).await;
+pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, stream: Stream) {
+    let mut wire = Wire::new(stream);
+    let Some(http) = live.newest(worker, conn) else { return };
+    let patience = http.idle_timeout.unwrap_or(Duration::MAX);
+    let version = protocol::is_http2(http.codec, conn, &mut wire);
+    let http2 = tokio::select! {
+        found = tokio::time::timeout(patience, version) => found,
+        () = worker.drain.begun(), if conn.kind != ListenerKind::Outbound => return,
+    };
+    match http2 {
+        Ok(true) => h2::serve(worker, conn, live, wire).await,
+        Ok(false) => h1::serve(worker, conn, live, wire).await,
+        // Nobody said anything for so long.
+        Err(_) => {}
+    }
 }

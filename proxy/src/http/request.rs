@@ -7,7 +7,7 @@ use mesh_http::Fields;
 use super::body::Piece;
 use super::caller::Caller;
 use crate::fault::Fault;
-use crate::pool::h1::Client;
+use crate::pool::Client;
 
 /// A body longer than this is not kept, and its request not tried again (Envoy's default buffer limit).
 const MOST_KEPT: usize = 1024 * 1024;

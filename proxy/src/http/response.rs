@@ -8,9 +8,15 @@ use super::body::Piece;
 use super::caller::Caller;
 use super::timer::Timer;
 use crate::fault::Fault;
+use crate::record::RequestRecord;
 
 /// Relays until the answer is complete and written; a tunnel, until both directions have ended.
-pub(super) async fn relay<C: Caller>(reply: &mut Reply, caller: &mut C, timer: &mut Timer) -> Result<(), Fault> {
+pub(super) async fn relay<C: Caller>(
+    reply: &mut Reply,
+    caller: &mut C,
+    timer: &mut Timer,
+    facts: &mut RequestRecord,
+) -> Result<(), Fault> {
     let mut complete = false;
     poll_fn(|cx| {
         if let Err(fault) = reply.request.drive(cx, &mut reply.client, caller) {
@@ -21,7 +27,7 @@ pub(super) async fn relay<C: Caller>(reply: &mut Reply, caller: &mut C, timer: &
             reply.request.give_up();
         }
         if !complete {
-            complete = answer(cx, reply, caller)?.is_ready();
+            complete = answer(cx, reply, caller, facts)?.is_ready();
         }
         // One flush a turn, when no more can be done without waiting.
         let flushed = caller.poll_flush(cx)?.is_ready();
@@ -38,7 +44,12 @@ pub(super) async fn relay<C: Caller>(reply: &mut Reply, caller: &mut C, timer: &
 }
 
 /// Moves as much of the answer as there is and as there is room for; ready once it is complete.
-fn answer<C: Caller>(cx: &mut Context<'_>, reply: &mut Reply, caller: &mut C) -> Result<Poll<()>, Fault> {
+fn answer<C: Caller>(
+    cx: &mut Context<'_>,
+    reply: &mut Reply,
+    caller: &mut C,
+    facts: &mut RequestRecord,
+) -> Result<Poll<()>, Fault> {
     loop {
         if caller.poll_room(cx)?.is_pending() {
             return Ok(Poll::Pending);
@@ -52,6 +63,9 @@ fn answer<C: Caller>(cx: &mut Context<'_>, reply: &mut Reply, caller: &mut C) ->
                 reply.moved();
             }
             Poll::Ready(Piece::End(trailers)) => {
+                if let Some(trailers) = trailers {
+                    facts.ended(trailers);
+                }
                 caller.send_end(trailers);
                 return Ok(Poll::Ready(()));
             }

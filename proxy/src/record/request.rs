@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use mesh_http::{RequestHead, ResponseHead, Version};
+use mesh_http::{Fields, RequestHead, ResponseHead, Version};
 use mesh_types::Name;
 
 use crate::fault::{Fault, Flag, Flags};
 use crate::model::{Endpoint, Route, ServiceRef};
 use crate::route::{Action, Answer, Decision};
-use crate::stream::Stream;
 use crate::upstream::Pick;
 
 /// A request from its head to its end. Filled in on the way, read once.
@@ -118,10 +117,10 @@ impl RequestRecord {
         self.endpoint = Some(pick.endpoint().clone());
     }
 
-    /// It goes over this connection.
-    pub fn connected(&mut self, stream: &Stream) {
-        self.upstream_local = stream.local_addr().ok();
-        self.upstream_mtls = stream.is_tls() && self.endpoint.as_ref().is_some_and(|endpoint| endpoint.mtls);
+    /// It goes over a connection with this address of ours, under TLS or not.
+    pub fn connected(&mut self, local: Option<SocketAddr>, tls: bool) {
+        self.upstream_local = local;
+        self.upstream_mtls = tls && self.endpoint.as_ref().is_some_and(|endpoint| endpoint.mtls);
     }
 
     /// The endpoint's answer has begun.
@@ -130,6 +129,11 @@ impl RequestRecord {
         self.details = Cow::Borrowed("via_upstream");
         self.upstream_time = Some(self.began.elapsed());
         self.grpc_status = head.fields.get(b"grpc-status").and_then(number);
+    }
+
+    /// The endpoint's answer ended with trailers.
+    pub fn ended(&mut self, trailers: &Fields) {
+        self.grpc_status = trailers.get(b"grpc-status").and_then(number).or(self.grpc_status);
     }
 
     /// An answer of our own.

@@ -90,6 +90,11 @@ impl<S> Connection<S> {
         }
     }
 
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// The head that [`Event::Request`](super::Event::Request) told of.
     pub fn take_request(&mut self) -> RequestHead {
         std::mem::take(&mut self.request)

@@ -134,15 +134,19 @@ impl<S: Default> Connection<S> {
         let end = header.has(END_STREAM);
         let consumed = HEADER + padded;
         if let Err((code, reason)) = self.takes_data(id, length, data, end)? {
-            let known = self.streams.get(&id).is_some_and(|stream| stream.reset.is_some()) || self.was_reset_by_us(id);
-            let event = if known { None } else { self.wrong(id, code, reason, out) };
+            let event = if self.was_reset_by_us(id) { None } else { self.wrong(id, code, reason, out) };
             self.nuisance.frame()?;
-            self.payload = Some(Payload::Skip(length - padded));
+            self.payload = (length > padded).then_some(Payload::Skip(length - padded));
             self.give_back(length as u32, out);
             return Ok(Received { consumed, event });
         }
         self.release(id, length - data, out);
-        self.payload = Some(Payload::Data { stream: id, left: data, padding: usize::from(padding), end });
+        let begun = Payload::Data { stream: id, left: data, padding: usize::from(padding), end };
+        if data == 0 {
+            // No byte may follow that would call us again.
+            return Ok(Received { consumed, ..self.payload(begun, &[], out) });
+        }
+        self.payload = Some(begun);
         Ok(Received { consumed, event: None })
     }
 

@@ -1,8 +1,10 @@
-//! HTTP/1 through the proxy, in process: a raw client on one side, a raw origin on the other, fixed configuration between.
+//! HTTP through the proxy, in process: a client on one side, an origin on the other, fixed configuration between.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod edits;
 mod exchange;
 mod failure;
+mod h2;
+mod tools;
 mod world;

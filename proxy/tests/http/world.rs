@@ -27,6 +27,8 @@ pub(crate) struct Setting {
     pub(crate) http: HttpConnection,
     /// Addresses beside the origin's.
     pub(crate) more: Vec<SocketAddr>,
+    /// Instead of the origin that the world keeps.
+    pub(crate) origin: Option<SocketAddr>,
 }
 
 /// Runs a test against a proxy whose only route leads to `origin`.
@@ -51,7 +53,7 @@ impl World {
         let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut setting = setting();
         change(&mut setting);
-        let mut addresses = vec![origin.local_addr().unwrap()];
+        let mut addresses = vec![setting.origin.unwrap_or(origin.local_addr().unwrap())];
         addresses.splice(0..0, setting.more.iter().copied());
         let worker = Rc::new(worker(&mut setting, &addresses));
         let config = worker.config.clone();
@@ -73,6 +75,14 @@ impl World {
 
     pub(crate) async fn connect(&self) -> Peer {
         Peer(TcpStream::connect(self.proxy).await.unwrap())
+    }
+
+    /// The origin's next connection, while something else has to go on.
+    pub(crate) async fn accept_while<T>(&self, other: &mut (impl Future<Output = T> + Unpin)) -> Peer {
+        tokio::select! {
+            peer = self.accept() => peer,
+            _ = other => panic!("it ended"),
+        }
     }
 
     pub(crate) async fn accept(&self) -> Peer {
@@ -175,7 +185,7 @@ fn recorder() -> Recorder {
 }
 
 fn setting() -> Setting {
-    Setting { route: route(), cluster: cluster(), http: connection(), more: Vec::new() }
+    Setting { route: route(), cluster: cluster(), http: connection(), more: Vec::new(), origin: None }
 }
 
 pub(crate) fn target() -> RouteTarget {

@@ -1,0 +1,114 @@
+//! Clients and suites that are not ours, as processes beside the proxy.
+
+use std::path::Path;
+use std::process::Output;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use weft_proxy::model::{CodecType, DirectResponse, RouteAction, UpstreamProtocol};
+
+use crate::world::{Setting, World, run};
+
+fn answers_itself(setting: &mut Setting) {
+    let body = b"a body of our own"[..].into();
+    setting.route.action = RouteAction::Direct(DirectResponse { status: 200, body });
+}
+
+/// An HTTP/1 origin that answers each request once it is complete.
+async fn answer_all(listener: tokio::net::TcpListener) {
+    while let Ok((mut socket, _)) = listener.accept().await {
+        tokio::task::spawn_local(async move {
+            let mut text = Vec::new();
+            while socket.read_buf(&mut text).await.is_ok_and(|count| count > 0) {
+                let chunked = text.windows(8).any(|word| word == b" chunked");
+                let last = !chunked || text.windows(5).any(|word| word == b"\r\n0\r\n");
+                if last && text.ends_with(b"\r\n\r\n") {
+                    text.clear();
+                    let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
+                }
+            }
+        });
+    }
+}
+
+async fn output(command: &mut Command) -> Output {
+    command.kill_on_drop(true).output().await.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The conformance suite of HTTP/2: 146 cases on how a server treats what it is sent.
+#[test]
+fn h2spec() {
+    let Some(binary) = std::env::var_os("WEFT_H2SPEC") else {
+        assert!(std::env::var_os("CI").is_none(), "in CI nothing is skipped");
+        eprintln!("SKIPPED: WEFT_H2SPEC does not name the h2spec binary (cargo xtask setup builds it)");
+        return;
+    };
+    run(
+        |setting| setting.http.codec = CodecType::Http2,
+        |world| async move {
+            tokio::task::spawn_local(answer_all(world.origin));
+            let port = world.proxy.port().to_string();
+            let done =
+                output(Command::new(Path::new(&binary)).args(["-h", "127.0.0.1", "-p", &port, "-o", "2", "--strict"]))
+                    .await;
+            let report = text(&done.stdout);
+            assert!(done.status.success(), "{report}");
+            assert!(report.contains("146 tests, 146 passed, 0 skipped, 0 failed"), "{report}");
+        },
+    );
+}
+
+#[test]
+fn curl_over_http2() {
+    run(answers_itself, |world| async move {
+        let url = format!("http://{}/x", world.proxy);
+        let done = output(Command::new("curl").args(["-sSi", "--http2-prior-knowledge", &url])).await;
+        let answer = text(&done.stdout);
+        assert!(answer.starts_with("HTTP/2 200"), "{answer}{}", text(&done.stderr));
+        assert!(answer.ends_with("a body of our own"), "{answer}");
+    });
+}
+
+/// An upload through nghttpd, a server that is not ours, by curl, a client that is not: both sides HTTP/2.
+#[test]
+fn nghttpd_behind_us() {
+    let files = tempfile::tempdir().unwrap();
+    let large: Vec<u8> = (0..2_000_000_u32).map(|at| (at % 251) as u8).collect();
+    std::fs::write(files.path().join("large"), &large).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    run(
+        |setting| {
+            setting.cluster.http.protocol = UpstreamProtocol::Http2;
+            setting.origin = Some(([127, 0, 0, 1], port).into());
+        },
+        |world| async move {
+            let root = files.path().to_str().unwrap();
+            let port = port.to_string();
+            let server = ["-a", "127.0.0.1", "--no-tls", "-d", root, "--echo-upload", &port];
+            let mut server = Command::new("nghttpd").args(server).kill_on_drop(true).spawn().unwrap();
+            listening(&port).await;
+            fetch(&world, &large).await;
+            server.kill().await.unwrap();
+        },
+    );
+}
+
+async fn listening(port: &str) {
+    while tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn fetch(world: &World, large: &[u8]) {
+    let url = format!("http://{}/large", world.proxy);
+    for version in ["--http2-prior-knowledge", "--http1.1"] {
+        let done = output(Command::new("curl").args(["-sS", version, &url])).await;
+        assert!(done.stdout == large, "{version}: {} bytes, {}", done.stdout.len(), text(&done.stderr));
+    }
+    let load = output(Command::new("nghttp").args(["-n", "-m", "50", &url])).await;
+    assert!(load.status.success(), "{}", text(&load.stderr));
+}
