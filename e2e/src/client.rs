@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use mesh_testkit::lab::Pod;
 use serde_json::Value;
+
+use crate::shop::grpc::framed;
 
 /// No answer of the shop takes longer than this unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -97,6 +100,62 @@ impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// A gRPC call with an empty message: `path` is `/<service>/<method>`.
+#[derive(Clone, Debug)]
+pub struct GrpcCall {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// The authority.
+    pub authority: String,
+    /// The method.
+    pub path: String,
+}
+
+impl GrpcCall {
+    /// Makes the call `times` times from a pod on one connection, several at once; returns each answer's message and
+    /// status.
+    pub fn repeat_from(&self, pod: &Pod, times: usize) -> Result<Vec<(String, String)>> {
+        pod.inside(|| runtime()?.block_on(self.repeat(times)))
+    }
+
+    async fn repeat(&self, times: usize) -> Result<Vec<(String, String)>> {
+        let stream = tokio::net::TcpStream::connect(self.address).await?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut calls = tokio::task::JoinSet::new();
+        let mut answers = Vec::with_capacity(times);
+        for _ in 0..times {
+            if calls.len() >= 20
+                && let Some(answer) = calls.join_next().await
+            {
+                answers.push(answer??);
+            }
+            let mut sender = sender.clone();
+            let request = http::Request::post(format!("http://{}{}", self.authority, self.path))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(Full::new(framed(b"")))?;
+            calls.spawn(async move {
+                let response = tokio::time::timeout(PATIENCE, sender.send_request(request)).await??;
+                let early = status(response.headers());
+                let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await??;
+                let late = body.trailers().map(status).unwrap_or_default();
+                let bytes = body.to_bytes();
+                let message = String::from_utf8_lossy(bytes.get(5..).unwrap_or_default()).into_owned();
+                anyhow::Ok((message, if late.is_empty() { early } else { late }))
+            });
+        }
+        while let Some(answer) = calls.join_next().await {
+            answers.push(answer??);
+        }
+        Ok(answers)
+    }
+}
+
+fn status(headers: &HeaderMap) -> String {
+    headers.get("grpc-status").map(|status| String::from_utf8_lossy(status.as_bytes()).into_owned()).unwrap_or_default()
 }
 
 /// A client with one connection.

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use mesh_testkit::lab::Lab;
 
-use crate::client::Call;
-use crate::shop::{PORT, Role};
+use crate::client::{Call, GrpcCall};
+use crate::shop::{GRPC_PORT, PORT, Role};
 
 /// Where the shop lives.
 pub const NAMESPACE: &str = "default";
@@ -110,6 +110,15 @@ impl Mesh {
     /// A GET of a service of the shop by its virtual address, as an application in a pod makes it.
     pub fn call(&self, role: Role, path: &str) -> Call {
         Call::get(SocketAddr::new(service_ip(role), PORT), &format!("{}:{PORT}", role.name()), path)
+    }
+
+    /// A gRPC call to a service, as an application makes it.
+    pub fn grpc(&self, role: Role) -> GrpcCall {
+        GrpcCall {
+            address: SocketAddr::new(service_ip(role), GRPC_PORT),
+            authority: format!("{}:{GRPC_PORT}", role.name()),
+            path: "/shop.Reviews/Version".to_owned(),
+        }
     }
 
     /// A GET through the ingress gateway.

@@ -32,6 +32,11 @@ pub const ALL: &[Scenario] = &[
         run: traffic::balancing,
     },
     Scenario {
+        title: "gRPC over HTTP/2",
+        expected: "300 calls on one connection reach all three versions, each with its trailers",
+        run: traffic::grpc,
+    },
+    Scenario {
         title: "The web front, through the ingress gateway",
         expected: "/productpage answers with details, reviews and ratings; another host gets 404",
         run: traffic::ingress,

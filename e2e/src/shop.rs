@@ -1,6 +1,7 @@
 //! The shop: services that know nothing of a mesh. They call each other by name over plain HTTP and pass on the
 //! headers that tracing needs, as any well-behaved service does.
 
+pub(crate) mod grpc;
 mod service;
 
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ pub use service::serve;
 
 /// The port on which every service of the shop listens.
 pub const PORT: u16 = 9080;
+/// The port on which it answers gRPC.
+pub const GRPC_PORT: u16 = 9090;
 
 /// What a process of the shop is told.
 #[derive(Args, Clone, Debug)]
@@ -22,6 +25,9 @@ pub struct Shop {
     /// Its version, in every answer.
     #[arg(long, default_value = "v1")]
     pub version: String,
+    /// Where to answer gRPC.
+    #[arg(long, default_value = "[::]:9090")]
+    pub grpc_listen: SocketAddr,
     /// Its pod, in every answer.
     #[arg(long, default_value = "")]
     pub pod: String,

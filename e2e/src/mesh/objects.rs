@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{INGRESS, NAMESPACE};
-use crate::shop::PORT;
+use crate::shop::{GRPC_PORT, PORT};
 
 /// Writes a file whole or not at all.
 pub(super) fn write(directory: &Path, file: &str, yaml: &str) -> Result<()> {
@@ -68,6 +68,9 @@ spec:
     - name: http
       port: {PORT}
       targetPort: {PORT}
+    - name: grpc
+      port: {GRPC_PORT}
+      targetPort: {GRPC_PORT}
 "
     )
 }

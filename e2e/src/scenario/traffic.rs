@@ -63,6 +63,26 @@ fn requests_over_mtls(mesh: &Mesh, workload: &str) -> Result<u64> {
     Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
 }
 
+pub(super) fn grpc(mesh: &mut Mesh) -> Result<String> {
+    let client = mesh.get("client")?.pod();
+    let answers = mesh.grpc(Role::Reviews).repeat_from(client, 300)?;
+    let mut counts = BTreeMap::new();
+    for (version, status) in answers {
+        ensure!(status == "0", "{version:?} with grpc-status {status:?}");
+        *counts.entry(version).or_default() += 1;
+    }
+    let even = counts.len() == 3 && counts.values().all(|count| (50..=150).contains(count));
+    ensure!(even, "not even: {}", show(&counts));
+    let counted = mesh.get("client")?.admin("/stats/prometheus")?.text();
+    let with_status = counted.lines().any(|line| {
+        line.starts_with("istio_requests_total{")
+            && line.contains(r#"request_protocol="grpc""#)
+            && line.contains(r#"grpc_response_status="0""#)
+    });
+    ensure!(with_status, "no call is counted with its gRPC status");
+    Ok(format!("{}, on one connection of the application's; counted with their gRPC status", show(&counts)))
+}
+
 pub(super) fn ingress(mesh: &mut Mesh) -> Result<String> {
     let outside = mesh.lab.outside();
     let call = mesh.ingress("/productpage")?;

@@ -29,6 +29,8 @@ struct Service {
 /// Serves until the process ends. Fails if the address is taken.
 pub async fn serve(shop: Shop) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(shop.listen).await.context("cannot listen")?;
+    let grpc = tokio::net::TcpListener::bind(shop.grpc_listen).await.context("cannot listen for gRPC")?;
+    tokio::spawn(super::grpc::serve(grpc, shop.version.clone()));
     let service = Arc::new(Service { shop, client: Client::builder(TokioExecutor::new()).build_http() });
     println!("{} {} listens on {}", service.shop.role.name(), service.shop.version, service.shop.listen);
     loop {

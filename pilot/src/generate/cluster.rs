@@ -12,12 +12,12 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
-    ExplicitHttpConfig, UpstreamProtocolOptions,
+    ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
 };
 use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf as pb;
 use galley::api::{self, ClientTlsMode, SimpleLb};
-use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER};
+use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER, Protocol};
 
 use super::endpoint;
 use super::policy::Policy;
@@ -41,6 +41,7 @@ pub(super) fn fixed(resources: &mut Resources) {
         lb_policy: LbPolicy::ClusterProvided as i32,
         connect_timeout: Some(duration(CONNECT)),
         circuit_breakers: Some(unlimited()),
+        typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), options(Spoken::Clients, None))].into(),
         ..Default::default()
     };
     resources.add(Kind::Cluster, PASSTHROUGH_CLUSTER, &original(PASSTHROUGH_CLUSTER));
@@ -65,7 +66,7 @@ fn bind() -> core::BindConfig {
 }
 
 /// The cluster of a port of the workload itself.
-pub(super) fn inbound(service: &Service, port: u16, http2: bool) -> cds::Cluster {
+pub(super) fn inbound(service: &Service, port: u16, protocol: Protocol) -> cds::Cluster {
     let mut cluster = cds::Cluster {
         name: ClusterName::inbound(port).to_string(),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32)),
@@ -76,10 +77,31 @@ pub(super) fn inbound(service: &Service, port: u16, http2: bool) -> cds::Cluster
         metadata: Some(about(service, None)),
         ..Default::default()
     };
-    if http2 {
-        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), protocol(true, None));
+    let spoken = Spoken::of(protocol);
+    if spoken != Spoken::Http1 {
+        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options(spoken, None));
     }
     cluster
+}
+
+/// Which version of HTTP endpoints are spoken to in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Http1,
+    Http2,
+    /// Whichever the client chose.
+    Clients,
+}
+
+impl Spoken {
+    /// As the port was declared; where it was not, the client knows.
+    fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Auto => Self::Clients,
+            declared if declared.is_http2() => Self::Http2,
+            _ => Self::Http1,
+        }
+    }
 }
 
 /// A cluster for every visible port and subset, with its endpoints.
@@ -137,10 +159,9 @@ impl Outbound<'_> {
         self.balance(&mut cluster);
         self.secure(&mut cluster, &name);
         let http = self.policy.connection_pool.as_ref().and_then(|pool| pool.http.as_ref());
-        let http2 =
-            self.port.protocol.is_http2() || http.is_some_and(|http| http.h2_upgrade_policy == api::H2Upgrade::Upgrade);
-        if http2 || http.is_some() {
-            cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), protocol(http2, http));
+        let spoken = self.spoken(http);
+        if spoken != Spoken::Http1 || http.is_some() {
+            cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options(spoken, http));
         }
         let keepalive = tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).or(self.world.mesh.tcp_keepalive.as_ref());
         cluster.upstream_connection_options = keepalive.map(|keepalive| {
@@ -153,6 +174,20 @@ impl Outbound<'_> {
             cds::UpstreamConnectionOptions { tcp_keepalive: Some(keepalive), ..Default::default() }
         });
         cluster
+    }
+
+    fn spoken(&self, pool: Option<&api::HttpPool>) -> Spoken {
+        use api::{H2Upgrade, H2UpgradePolicy};
+        let asked = pool.map(|pool| pool.h2_upgrade_policy).unwrap_or_default();
+        let upgrade = match asked {
+            H2Upgrade::Default => self.world.mesh.h2_upgrade_policy == H2UpgradePolicy::Upgrade,
+            asked => asked == H2Upgrade::Upgrade,
+        };
+        match Spoken::of(self.port.protocol) {
+            _ if pool.is_some_and(|pool| pool.use_client_protocol) => Spoken::Clients,
+            Spoken::Http1 if upgrade && self.port.protocol.is_http() => Spoken::Http2,
+            declared => declared,
+        }
     }
 
     fn discover(&self, cluster: &mut cds::Cluster) {
@@ -244,7 +279,10 @@ impl Outbound<'_> {
                     let sni = if settings.sni.is_empty() { name.sni() } else { settings.sni.clone() };
                     cluster.transport_socket = Some(self.istio(&sni, &settings.subject_alt_names));
                 }
-                ClientTlsMode::Simple | ClientTlsMode::Mutual => cluster.transport_socket = Some(originate(settings)),
+                ClientTlsMode::Simple | ClientTlsMode::Mutual => {
+                    let http2 = self.port.protocol.is_http2();
+                    cluster.transport_socket = Some(originate(settings, if http2 { &["h2"] } else { &[] }));
+                }
             },
             None => {
                 let mesh = self.world.mesh.enable_auto_mtls.unwrap_or(true) && !self.service.external;
@@ -285,7 +323,12 @@ impl Outbound<'_> {
             validation_context_sds_secret_config: Some(sds("ROOTCA")),
             ..Default::default()
         };
-        let alpn = ["istio-peer-exchange", "istio"].map(str::to_owned).to_vec();
+        let spoken = match self.port.protocol {
+            declared if declared.is_http2() => Some("istio-h2"),
+            declared if declared.is_http() => Some("istio-http/1.1"),
+            _ => None,
+        };
+        let alpn = spoken.into_iter().chain(["istio-peer-exchange", "istio"]).map(str::to_owned).collect();
         let common = tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: vec![sds("default")],
             alpn_protocols: alpn,
@@ -299,7 +342,7 @@ impl Outbound<'_> {
 }
 
 /// TLS that the proxy begins on the application's behalf.
-fn originate(settings: &api::ClientTls) -> core::TransportSocket {
+fn originate(settings: &api::ClientTls, alpn: &[&str]) -> core::TransportSocket {
     let root = match settings.ca_certificates.as_str() {
         "" | "system" => "file-root:system".to_owned(),
         file => format!("file-root:{file}"),
@@ -322,6 +365,7 @@ fn originate(settings: &api::ClientTls) -> core::TransportSocket {
     let certificates = if settings.mode == ClientTlsMode::Mutual { vec![sds(&own)] } else { Vec::new() };
     let common = tls::CommonTlsContext {
         tls_certificate_sds_secret_configs: certificates,
+        alpn_protocols: alpn.iter().map(|word| (*word).to_owned()).collect(),
         validation_context_type: verified
             .then_some(tls::common_tls_context::ValidationContextType::CombinedValidationContext(combined)),
         ..Default::default()
@@ -344,21 +388,21 @@ fn socket(context: &tls::UpstreamTlsContext) -> core::TransportSocket {
     }
 }
 
-fn protocol(http2: bool, pool: Option<&api::HttpPool>) -> pb::Any {
-    let chosen = if http2 {
-        let most = pool.and_then(|pool| pool.max_concurrent_streams).map(number);
-        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions {
-            max_concurrent_streams: most,
-            ..Default::default()
-        })
-    } else {
-        ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
+fn options(spoken: Spoken, pool: Option<&api::HttpPool>) -> pb::Any {
+    let http2 = || core::Http2ProtocolOptions {
+        max_concurrent_streams: pool.and_then(|pool| pool.max_concurrent_streams).map(number),
+        ..Default::default()
     };
-    let explicit = ExplicitHttpConfig { protocol_config: Some(chosen) };
-    let options = if pool.is_some_and(|pool| pool.use_client_protocol) {
-        UpstreamProtocolOptions::UseDownstreamProtocolConfig(Default::default())
-    } else {
-        UpstreamProtocolOptions::ExplicitHttpConfig(explicit)
+    let explicit =
+        |config| UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) });
+    let options = match spoken {
+        Spoken::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())),
+        Spoken::Http2 => explicit(ProtocolConfig::Http2ProtocolOptions(http2())),
+        Spoken::Clients => UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+            http_protocol_options: Some(core::Http1ProtocolOptions::default()),
+            http2_protocol_options: Some(http2()),
+            ..Default::default()
+        }),
     };
     let common = pool.map(|pool| core::HttpProtocolOptions {
         idle_timeout: pool.idle_timeout.map(duration),

@@ -292,7 +292,7 @@ fn transport_socket(settings: &api::ServerTls) -> core::TransportSocket {
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: certificates,
-            alpn_protocols: vec!["http/1.1".to_owned()],
+            alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
             validation_context_type: mutual
                 .then_some(tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(roots)),
             tls_params: Some(tls::TlsParameters {

@@ -26,6 +26,9 @@ const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.Downstre
 /// How Istio's own mutual TLS introduces itself.
 const ISTIO_ALPN: [&str; 5] = ["istio-http/1.0", "istio-http/1.1", "istio-h2", "istio", "istio-peer-exchange"];
 
+/// Those of them that announce HTTP.
+const HTTP_ALPN: [&str; 3] = ["istio-http/1.0", "istio-http/1.1", "istio-h2"];
+
 /// The inbound listener with its clusters.
 pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) {
     let policies = Policies::of(world, proxy);
@@ -35,7 +38,7 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         resources.add(
             Kind::Cluster,
             &ClusterName::inbound(port).to_string(),
-            &cluster::inbound(service, port, protocol.is_http2()),
+            &cluster::inbound(service, port, protocol),
         );
         sniffs |= protocol == Protocol::Auto;
         let one = Inbound { world, policies: &policies, port, cluster: ClusterName::inbound(port).to_string() };
@@ -175,8 +178,7 @@ impl Inbound<'_> {
         }
         let mut chains = Vec::new();
         if protocol == Protocol::Auto {
-            let spoken: &[&str] =
-                if socket.is_some() { &["istio-http/1.0", "istio-http/1.1"] } else { &["http/1.0", "http/1.1"] };
+            let spoken: &[&str] = if socket.is_some() { &HTTP_ALPN } else { &["http/1.0", "http/1.1", "h2c"] };
             let transport = if socket.is_some() { "tls" } else { "raw_buffer" };
             let condition = lds::FilterChainMatch {
                 transport_protocol: transport.to_owned(),
@@ -187,7 +189,7 @@ impl Inbound<'_> {
         }
         let mut rest = condition.clone();
         if protocol == Protocol::Auto && socket.is_some() && !rest.application_protocols.is_empty() {
-            rest.application_protocols.retain(|word| !word.starts_with("istio-http/"));
+            rest.application_protocols.retain(|word| !HTTP_ALPN.contains(&word.as_str()));
         }
         let filters = self.policies.network().into_iter().chain([tcp_proxy(&self.world.mesh, &self.cluster)]);
         chains.push(chain(rest, filters.collect()));
@@ -233,7 +235,9 @@ fn mutual_tls() -> core::TransportSocket {
                     "ROOTCA",
                 )),
             ),
-            alpn_protocols: ["istio-http/1.1", "istio-http/1.0", "istio", "http/1.1"].map(str::to_owned).to_vec(),
+            alpn_protocols: ["istio-h2", "istio-http/1.1", "istio-http/1.0", "istio", "h2", "http/1.1"]
+                .map(str::to_owned)
+                .to_vec(),
             tls_params: Some(tls::TlsParameters {
                 tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12 as i32,
                 ..Default::default()

@@ -121,7 +121,7 @@ fn bytes(world: &World, service: &Service, port: &Port, resources: &mut Resource
             let spoken = lds::FilterChain {
                 filter_chain_match: Some(lds::FilterChainMatch {
                     transport_protocol: "raw_buffer".to_owned(),
-                    application_protocols: vec!["http/1.0".to_owned(), "http/1.1".to_owned()],
+                    application_protocols: ["http/1.0", "http/1.1", "h2c"].map(str::to_owned).to_vec(),
                     ..Default::default()
                 }),
                 filters: vec![filter],

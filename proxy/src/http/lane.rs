@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use mesh_http::h2::{Code, ResetBy};
-use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
+use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 
 use super::body::Piece;
 use super::link::{HIGH_WATER, Inner, Link};
@@ -230,15 +230,16 @@ impl Line {
     }
 
     pub(crate) fn respond(&mut self, head: &ResponseHead, body: BodyLength) {
-        self.declare(body);
+        self.declare(body, head.version);
+        let body = if self.sent_end { BodyLength::Empty } else { body };
         self.inner(|inner| inner.respond(self.id, head, body));
     }
 
-    /// How long the body that will be sent is.
-    pub(crate) fn declare(&mut self, body: BodyLength) {
+    /// How long the body that will be sent is. HTTP/2 can have trailers after a body of known length, HTTP/1 cannot.
+    pub(crate) fn declare(&mut self, body: BodyLength, from: Version) {
         (self.declared, self.sent_end) = match body {
-            BodyLength::Exact(length) if length > 0 => (Some(length), false),
-            _ => (None, body.is_empty() && !self.may_tunnel),
+            BodyLength::Exact(length) if length > 0 && from != Version::Http2 => (Some(length), false),
+            _ => (None, is_over(body, from) && !self.may_tunnel),
         };
     }
 
@@ -303,6 +304,11 @@ impl Line {
     pub(crate) fn reset(&mut self, code: Code) {
         self.inner(|inner| inner.forget(self.id, code));
     }
+}
+
+/// True if nothing follows the head: HTTP/2 can have trailers even after a body of no bytes.
+fn is_over(body: BodyLength, from: Version) -> bool {
+    body == BodyLength::Empty || from != Version::Http2 && body.is_empty()
 }
 
 impl Drop for Line {

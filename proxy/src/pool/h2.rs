@@ -75,7 +75,7 @@ impl Client {
         self.line = self.link.open(head);
         self.refused = self.line.is_none();
         if let Some(line) = &mut self.line {
-            line.declare(body);
+            line.declare(body, head.version);
         }
     }
 

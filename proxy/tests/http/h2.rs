@@ -43,7 +43,9 @@ fn echo(world: World) -> World {
                 while let Some(Ok((request, mut respond))) = server.accept().await {
                     tokio::task::spawn_local(async move {
                         let (bytes, _) = all(request.into_body()).await;
-                        let response = Response::builder().header("content-type", "application/grpc");
+                        let response = Response::builder()
+                            .header("content-type", "application/grpc")
+                            .header("content-length", bytes.len());
                         let mut send = respond.send_response(response.body(()).unwrap(), false).unwrap();
                         send_all(&mut send, bytes).await;
                         let mut trailers = HeaderMap::new();

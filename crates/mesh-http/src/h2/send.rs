@@ -5,7 +5,7 @@ use super::frame::{self, END_STREAM};
 use super::head;
 use super::settings::MOST_WINDOW;
 use super::stream::{Half, Stream};
-use crate::{BodyLength, Fields, RequestHead, ResponseHead};
+use crate::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 
 impl<S> Connection<S> {
     /// Opens a stream with a request, if [`Self::can_open`]; returns its identifier.
@@ -16,7 +16,8 @@ impl<S> Connection<S> {
         let id = self.next;
         self.next += 2;
         let asks = head::asks(head);
-        let end = head.body.is_empty() && !asks.tunnel;
+        let no_trailers = head.version != Version::Http2;
+        let end = (head.body == BodyLength::Empty || no_trailers && head.body.is_empty()) && !asks.tunnel;
         let start = frame::start_headers(out);
         head::write_request(&mut self.encoder, head, &asks, out);
         frame::finish_headers(start, id, end, self.peer.frame, out);
@@ -44,12 +45,12 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Answers; `body` is how long the body will be.
+    /// Answers; `body` is how long the body will be. [`BodyLength::Empty`] ends the stream here.
     pub fn respond(&mut self, id: u32, head: &ResponseHead, body: BodyLength, out: &mut Vec<u8>) {
         let Some(stream) = self.streams.get(&id).filter(|_| self.sends(id)) else { return };
         let tunnel = stream.asks.tunnel && matches!(head.status, 101 | 200..=299);
         let bodiless = !tunnel && (stream.asks.head || matches!(head.status, 204 | 304));
-        let end = !tunnel && (bodiless || body.is_empty());
+        let end = !tunnel && (bodiless || body == BodyLength::Empty);
         let framing = match body {
             _ if bodiless => BodyLength::Empty,
             BodyLength::Empty if !tunnel => BodyLength::Exact(0),

@@ -179,7 +179,11 @@ fn http_options(any: Option<Any>) -> Result<UpstreamHttp> {
                 return Err(Invalid::new("is not supported")).at("http3_protocol_options");
             }
         },
-        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(_)) => found.protocol = UpstreamProtocol::Downstream,
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(config)) => {
+            found.protocol = UpstreamProtocol::Downstream;
+            let most = config.http2_protocol_options.and_then(|options| options.max_concurrent_streams);
+            found.max_concurrent_streams = most.map_or(u32::MAX, |count| count.value);
+        }
         Some(UpstreamProtocolOptions::AutoConfig(_)) => return Err(Invalid::new("is not supported")).at("auto_config"),
         None => return Err(Invalid::new("must be set")).at("upstream_protocol_options"),
     }
