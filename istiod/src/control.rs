@@ -56,7 +56,8 @@ fn build(mut config: watch::Receiver<galley::State>, first: Arc<World>) -> watch
         while config.changed().await.is_ok() {
             let objects = config.borrow_and_update().objects.clone();
             if !Arc::ptr_eq(&objects, &built) {
-                sender.send_replace(Arc::new(World::build(&objects)));
+                let next = sender.borrow().next(&objects);
+                sender.send_replace(Arc::new(next));
                 built = objects;
             }
         }

@@ -1,13 +1,15 @@
 //! Discovery: from the objects of a mesh to the resources that each proxy is served.
 //!
 //! ```text
-//! galley's Objects ─▶ World ─▶ generate (pure) ─▶ Resources ─▶ push: the difference, to each proxy
+//! galley's Objects ─▶ World ─▶ generate (pure) ─▶ View of one proxy ─▶ push: the difference, to each proxy
 //! ```
 
 mod generate;
 mod proxy;
 mod push;
 mod resource;
+mod shelf;
+mod view;
 mod world;
 
 pub use generate::generate;

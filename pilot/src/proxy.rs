@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::value::Kind;
-use mesh_types::{Labels, NodeId, NodeKind};
+use mesh_types::{Labels, NodeId, NodeKind, ON_DEMAND_METADATA};
 
 /// A proxy, as it introduced itself.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Proxy {
     pub id: NodeId,
     /// Its workload's labels.
     pub labels: Labels,
+    /// It asks for what it uses by name (node metadata `WEFT_ON_DEMAND`); others get all that they may see.
+    pub on_demand: bool,
 }
 
 impl Proxy {
@@ -34,7 +36,9 @@ impl Proxy {
                 .collect(),
             _ => Labels::new(),
         };
-        Ok(Self { id, labels })
+        let on_demand = node.metadata.as_ref().and_then(|metadata| metadata.fields.get(ON_DEMAND_METADATA));
+        let yes = Kind::StringValue("true".to_owned());
+        Ok(Self { id, labels, on_demand: on_demand.is_some_and(|value| value.kind.as_ref() == Some(&yes)) })
     }
 
     /// Its namespace.

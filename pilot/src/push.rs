@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use envoy_types::pb::envoy::config::core::v3::ControlPlane;
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
@@ -15,9 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::generate::generate;
 use crate::proxy::Proxy;
-use crate::resource::{Kind, Resources};
+use crate::resource::Kind;
+use crate::view::View;
 use crate::world::World;
 
 /// A proxy that names more than this is refused.
@@ -98,16 +99,17 @@ impl AggregatedDiscoveryService for Server {
         let proxy = Proxy::from_node(&node).map_err(|error| Status::invalid_argument(error.to_string()))?;
         (self.authenticate)(&metadata, &proxy)?;
         let (sender, responses) = mpsc::channel(16);
+        let mut world = self.world.clone();
+        let view = View::new(world.borrow_and_update().clone(), proxy.clone());
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
             id,
             shown: Shown { proxy: proxy.id.to_string(), ..Shown::default() },
             server: self.clone(),
-            world: self.world.clone(),
-            proxy,
+            world,
             sender,
             held: BTreeMap::new(),
-            resources: Resources::default(),
+            view,
             nonce: 0,
         };
         tokio::spawn(connection.run(first, requests));
@@ -120,10 +122,9 @@ struct Connection {
     id: u64,
     server: Server,
     world: watch::Receiver<Arc<World>>,
-    proxy: Proxy,
     sender: mpsc::Sender<Result<ads::DeltaDiscoveryResponse, Status>>,
     held: BTreeMap<Kind, Subscription>,
-    resources: Resources,
+    view: View,
     nonce: u64,
     shown: Shown,
 }
@@ -133,6 +134,8 @@ struct Connection {
 struct Subscription {
     wildcard: bool,
     names: BTreeSet<String>,
+    /// Names that were sent along since what the proxy asked for mentions them; it will ask for them next.
+    implied: BTreeSet<String>,
     /// Versions that it was sent.
     versions: BTreeMap<String, String>,
     /// Names that it was told do not exist.
@@ -143,7 +146,6 @@ struct Subscription {
 impl Connection {
     async fn run(mut self, first: ads::DeltaDiscoveryRequest, mut requests: Streaming<ads::DeltaDiscoveryRequest>) {
         tracing::info!(proxy = %self.shown.proxy, "connected");
-        self.regenerate();
         let ended = match self.take(first).await {
             Ok(()) => self.serve(&mut requests).await,
             Err(error) => Err(error),
@@ -167,18 +169,20 @@ impl Connection {
                     if changed.is_err() {
                         return Err(Status::unavailable("the control plane is ending"));
                     }
-                    self.regenerate();
-                    for kind in Kind::ALL {
-                        self.push(kind, false).await?;
-                    }
+                    let world = self.world.borrow_and_update().clone();
+                    self.view.follow(world);
+                    self.follow_mentions();
+                    self.push_all().await?;
                 }
             }
         }
     }
 
-    fn regenerate(&mut self) {
-        let world = self.world.borrow_and_update().clone();
-        self.resources = generate(&world, &self.proxy);
+    async fn push_all(&mut self) -> Result<(), Status> {
+        for kind in Kind::ALL {
+            self.push(kind, false).await?;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, request: ads::DeltaDiscoveryRequest) -> Result<(), Status> {
@@ -189,6 +193,7 @@ impl Connection {
             self.heard(kind, &request);
         }
         let first = !self.held.contains_key(&kind);
+        let returns = !request.initial_resource_versions.is_empty();
         let subscription = self.held.entry(kind).or_default();
         if first {
             subscription.wildcard = kind.is_wildcard() && request.resource_names_subscribe.is_empty();
@@ -199,9 +204,9 @@ impl Connection {
             if name == "*" {
                 subscription.wildcard = true;
             } else {
-                // Asking again is asking to be sent again.
+                // Asking again is asking to be sent again, but not for what was just sent along.
                 subscription.gone.remove(&name);
-                if !first {
+                if !subscription.implied.remove(&name) && !first {
                     subscription.versions.remove(&name);
                 }
                 subscription.names.insert(name);
@@ -210,13 +215,44 @@ impl Connection {
         for name in request.resource_names_unsubscribe {
             subscription.wildcard &= name != "*";
             subscription.names.remove(&name);
+            subscription.implied.remove(&name);
             subscription.versions.remove(&name);
             subscription.gone.remove(&name);
         }
         if subscription.names.len() > MOST_NAMES {
             return Err(Status::resource_exhausted("too many names"));
         }
-        if asks { self.push(kind, first).await } else { Ok(()) }
+        if !asks {
+            return Ok(());
+        }
+        if self.view.is_on_demand() && !returns {
+            // What it asks for mentions what it would ask for next: one round trip for all. A proxy that comes back will
+            // say by itself what it has.
+            self.follow_mentions();
+            for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
+                self.push(other, false).await?;
+            }
+        }
+        self.push(kind, first).await
+    }
+
+    /// Adds what the proxy's resources mention to what it is sent, from kind to kind.
+    fn follow_mentions(&mut self) {
+        if !self.view.is_on_demand() {
+            return;
+        }
+        for kind in [Kind::Listener, Kind::Route, Kind::VirtualHost, Kind::Cluster] {
+            let Some(subscription) = self.held.get(&kind) else { continue };
+            let names = subscription.names.iter().chain(&subscription.implied);
+            let mentions: Vec<_> =
+                names.filter_map(|name| self.view.get(kind, name)).flat_map(|one| one.mentions.clone()).collect();
+            for (kind, name) in mentions {
+                let held = self.held.entry(kind).or_default();
+                if !held.names.contains(&name) && !self.view.has_own(kind, &name) {
+                    held.implied.insert(name);
+                }
+            }
+        }
     }
 
     /// An ACK, or a NACK, which is kept to be shown.
@@ -237,14 +273,19 @@ impl Connection {
     /// Sends what the proxy lacks of a type; `always` sends even nothing, since a first question wants an answer.
     async fn push(&mut self, kind: Kind, always: bool) -> Result<(), Status> {
         let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
-        let mut response = ads::DeltaDiscoveryResponse { type_url: kind.url().to_owned(), ..Default::default() };
-        let wanted: BTreeSet<&String> = if subscription.wildcard {
-            self.resources.all(kind).map(|(name, _)| name).chain(&subscription.names).collect()
-        } else {
-            subscription.names.iter().collect()
+        let mut response = ads::DeltaDiscoveryResponse {
+            type_url: kind.url().to_owned(),
+            // By this a proxy knows whether it was sent everything, or is to ask.
+            control_plane: Some(ControlPlane { identifier: self.view.identifier().to_owned() }),
+            ..Default::default()
         };
+        let named = subscription.names.iter().chain(&subscription.implied);
+        let wanted: BTreeSet<&String> =
+            if subscription.wildcard { self.view.own(kind).chain(named).collect() } else { named.collect() };
+        let mut lost: BTreeSet<String> =
+            subscription.versions.keys().filter(|name| !wanted.contains(name)).cloned().collect();
         for name in &wanted {
-            match self.resources.get(kind, name) {
+            match self.view.get(kind, name) {
                 Some(resource) if subscription.versions.get(*name) != Some(&resource.version) => {
                     subscription.versions.insert((*name).clone(), resource.version.clone());
                     subscription.gone.remove(*name);
@@ -255,17 +296,19 @@ impl Connection {
                         ..Default::default()
                     });
                 }
-                None if subscription.gone.insert((*name).clone()) => response.removed_resources.push((*name).clone()),
-                _ => {}
+                Some(_) => {}
+                None => {
+                    if subscription.gone.insert((*name).clone()) {
+                        lost.insert((*name).clone());
+                    }
+                    subscription.versions.remove(*name);
+                }
             }
         }
-        let lost: Vec<String> =
-            subscription.versions.keys().filter(|name| self.resources.get(kind, name).is_none()).cloned().collect();
         for name in lost {
             subscription.versions.remove(&name);
-            if !response.removed_resources.contains(&name) {
-                response.removed_resources.push(name);
-            }
+            subscription.implied.remove(&name);
+            response.removed_resources.push(name);
         }
         let empty = response.resources.is_empty() && response.removed_resources.is_empty();
         if empty && (!always || subscription.answered) {

@@ -18,13 +18,16 @@ pub enum Kind {
     Listener,
     /// RDS.
     Route,
+    /// VHDS.
+    VirtualHost,
     /// SDS.
     Secret,
 }
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::Secret];
+    pub const ALL: [Self; 6] =
+        [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::VirtualHost, Self::Secret];
 
     /// The type's URL on the wire.
     pub fn url(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Kind {
             Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::VirtualHost => "type.googleapis.com/envoy.config.route.v3.VirtualHost",
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         }
     }
@@ -55,6 +59,19 @@ pub struct Resource {
     pub version: String,
     /// The message.
     pub body: Any,
+    /// What a proxy that uses it will ask for next.
+    pub mentions: Vec<(Kind, String)>,
+}
+
+impl Resource {
+    /// Encodes a message that mentions others.
+    pub fn new(kind: Kind, message: &impl Message, mentions: Vec<(Kind, String)>) -> Self {
+        let value = message.encode_to_vec();
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let body = Any { type_url: kind.url().to_owned(), value };
+        Self { version: format!("{:016x}", hasher.finish()), body, mentions }
+    }
 }
 
 /// Everything that a proxy may see, by kind and name.
@@ -66,12 +83,22 @@ pub struct Resources {
 impl Resources {
     /// Adds a message. Of two with one name the later counts.
     pub fn add(&mut self, kind: Kind, name: &str, message: &impl Message) {
-        let value = message.encode_to_vec();
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        let body = Any { type_url: kind.url().to_owned(), value };
-        let resource = Resource { version: format!("{:016x}", hasher.finish()), body };
+        let resource = Resource::new(kind, message, Vec::new());
         self.tables.entry(kind).or_default().insert(name.to_owned(), Arc::new(resource));
+    }
+
+    /// Removes those of a kind whose message has this text in it.
+    pub fn remove_mentioning(&mut self, kind: Kind, text: &str) {
+        if let Some(table) = self.tables.get_mut(&kind) {
+            table.retain(|_, resource| memchr::memmem::find(&resource.body.value, text.as_bytes()).is_none());
+        }
+    }
+
+    /// Removes those of a kind that `keep` does not pick by name.
+    pub fn retain(&mut self, kind: Kind, mut keep: impl FnMut(&str) -> bool) {
+        if let Some(table) = self.tables.get_mut(&kind) {
+            table.retain(|name, _| keep(name));
+        }
     }
 
     /// One by name.

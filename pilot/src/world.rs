@@ -1,8 +1,9 @@
 //! The mesh at one moment, indexed: services with their instances, and the objects that concern them.
 
+mod index;
 mod instances;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,13 @@ use galley::api;
 use galley::{Key, Object, Objects};
 use mesh_types::{Labels, Protocol};
 
+use crate::shelf::Shelf;
+
+pub(crate) use index::Served;
 pub(crate) use instances::Instance;
+
+use index::Index;
+use instances::Registry;
 
 /// The mesh at one moment.
 pub struct World {
@@ -19,10 +26,26 @@ pub struct World {
     /// By host name.
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) trust_domain: String,
+    /// How many worlds came before it.
+    pub(crate) generation: u64,
+    /// What is different from the one before it.
+    pub(crate) changed: Changed,
+    index: Index,
+    /// Resources made so far; what all see alike is made once.
+    pub(crate) shelf: Shelf,
+}
+
+/// What is different between a world and the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// Anything may be.
+    Everything,
+    /// Only who serves these hosts.
+    Instances(BTreeSet<String>),
 }
 
 /// A service, whoever registered it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Service {
     pub(crate) host: String,
     pub(crate) name: String,
@@ -46,7 +69,7 @@ pub(crate) enum Resolution {
 }
 
 /// A port with those who serve it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Port {
     pub(crate) number: u16,
     pub(crate) protocol: Protocol,
@@ -54,22 +77,66 @@ pub(crate) struct Port {
 }
 
 impl World {
-    /// Indexes the objects.
+    /// The first world.
     pub fn build(objects: &Arc<Objects>) -> Self {
         let mesh = objects.mesh();
         let trust_domain =
             if mesh.trust_domain.is_empty() { "cluster.local".to_owned() } else { mesh.trust_domain.clone() };
+        let registry = Registry::new(objects);
         let mut services = BTreeMap::new();
         for (key, object) in objects.services.iter() {
-            let service = from_kubernetes(objects, key, object);
+            let service = from_kubernetes(&registry, key, object);
             services.insert(service.host.clone(), service);
         }
         for (key, object) in objects.service_entries.iter() {
-            for service in from_entry(objects, key, object) {
+            for service in from_entry(&registry, key, object) {
                 services.entry(service.host.clone()).or_insert(service);
             }
         }
-        Self { objects: objects.clone(), mesh, services, trust_domain }
+        Self {
+            objects: objects.clone(),
+            mesh,
+            index: Index::of(&services),
+            services,
+            trust_domain,
+            generation: 0,
+            changed: Changed::Everything,
+            shelf: Shelf::default(),
+        }
+    }
+
+    /// The world after this one. Where only instances came or went, what does not depend on them is not made again.
+    #[must_use]
+    pub fn next(&self, objects: &Arc<Objects>) -> Self {
+        let mut next = Self::build(objects);
+        next.generation = self.generation + 1;
+        if only_instances(&self.objects, objects)
+            && let Some(hosts) = changed_hosts(&self.services, &next.services)
+        {
+            next.shelf = self.shelf.without(&hosts);
+            next.changed = Changed::Instances(hosts);
+        }
+        next
+    }
+
+    /// Services that can be called at an address: their own, or an instance's where they have none.
+    pub(crate) fn at_address(&self, address: IpAddr) -> impl Iterator<Item = &Service> {
+        self.index.at(address).filter_map(|host| self.services.get(host))
+    }
+
+    /// Services with this port.
+    pub(crate) fn at_port(&self, port: u16) -> impl Iterator<Item = &Service> {
+        self.index.at_port(port).filter_map(|host| self.services.get(host))
+    }
+
+    /// Ports that a workload serves, by its address.
+    pub(crate) fn served_by(&self, address: &str) -> &[Served] {
+        self.index.served_by(address)
+    }
+
+    /// True if a namespace may see a service.
+    pub(crate) fn sees(&self, namespace: &str, service: &Service) -> bool {
+        is_exported(&service.export_to, &service.namespace, namespace)
     }
 
     /// Istio's root namespace.
@@ -79,7 +146,7 @@ impl World {
 
     /// Services that a namespace may see.
     pub(crate) fn visible<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Service> {
-        self.services.values().filter(move |service| is_exported(&service.export_to, &service.namespace, namespace))
+        self.services.values().filter(move |service| self.sees(namespace, service))
     }
 
     /// A host as an object of a namespace writes it, in full.
@@ -108,6 +175,50 @@ impl World {
     }
 }
 
+/// True if nothing but what tells of instances differs.
+fn only_instances(one: &Objects, other: &Objects) -> bool {
+    let rest = |objects: &Objects| Objects {
+        pods: Arc::default(),
+        endpoint_slices: Arc::default(),
+        workload_entries: Arc::default(),
+        nodes: Arc::default(),
+        ..objects.clone()
+    };
+    // Empty tables made here share no pointer, so that they are taken from one side.
+    let one = rest(one);
+    let other = Objects {
+        pods: one.pods.clone(),
+        endpoint_slices: one.endpoint_slices.clone(),
+        workload_entries: one.workload_entries.clone(),
+        nodes: one.nodes.clone(),
+        ..other.clone()
+    };
+    one.same_as(&other)
+}
+
+/// The hosts whose instances differ; `None` if more than that does.
+fn changed_hosts(one: &BTreeMap<String, Service>, other: &BTreeMap<String, Service>) -> Option<BTreeSet<String>> {
+    let bare = |service: &Service| {
+        let mut bare = service.clone();
+        bare.ports.iter_mut().for_each(|port| port.instances.clear());
+        bare
+    };
+    if one.len() != other.len() {
+        return None;
+    }
+    let mut hosts = BTreeSet::new();
+    for (service, now) in one.values().zip(other.values()) {
+        if service == now {
+            continue;
+        }
+        if bare(service) != bare(now) {
+            return None;
+        }
+        hosts.insert(now.host.clone());
+    }
+    Some(hosts)
+}
+
 /// `.` is the object's own namespace, `*` all, `~` none; nothing said is all.
 pub(crate) fn is_exported(export_to: &[String], own: &str, namespace: &str) -> bool {
     export_to.is_empty()
@@ -126,7 +237,7 @@ pub(crate) fn host_matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-fn from_kubernetes(objects: &Objects, key: &Key, object: &Object<api::Service>) -> Service {
+fn from_kubernetes(registry: &Registry<'_>, key: &Key, object: &Object<api::Service>) -> Service {
     let spec = &object.spec.spec;
     let addresses = spec.cluster_ips.iter().chain([&spec.cluster_ip]).chain(&spec.external_ips);
     let mut addresses: Vec<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
@@ -137,7 +248,7 @@ fn from_kubernetes(objects: &Objects, key: &Key, object: &Object<api::Service>) 
     let ports = spec.ports.iter().map(|port| Port {
         number: port.port,
         protocol: Protocol::of_port(port.port, &port.name, port.app_protocol.as_deref(), &port.protocol),
-        instances: instances::of_service(objects, key, spec, port),
+        instances: registry.of_service(key, spec, port),
     });
     Service {
         host: format!("{}.{}.svc.cluster.local", key.name, key.namespace),
@@ -151,7 +262,7 @@ fn from_kubernetes(objects: &Objects, key: &Key, object: &Object<api::Service>) 
     }
 }
 
-fn from_entry(objects: &Objects, key: &Key, object: &Object<api::ServiceEntry>) -> Vec<Service> {
+fn from_entry(registry: &Registry<'_>, key: &Key, object: &Object<api::ServiceEntry>) -> Vec<Service> {
     let spec = &object.spec;
     let addresses: Vec<IpAddr> = spec.addresses.iter().filter_map(|address| address.parse().ok()).collect();
     let service = |host: &String| Service {
@@ -170,7 +281,7 @@ fn from_entry(objects: &Objects, key: &Key, object: &Object<api::ServiceEntry>) 
                     None,
                     "TCP",
                 )),
-                instances: instances::of_entry(objects, key, spec, port),
+                instances: registry.of_entry(key, spec, port),
             })
             .collect(),
         external: spec.location == api::Location::MeshExternal,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub token: PathBuf,
     /// Server name of the control plane.
     pub control_plane_name: String,
+    /// Where the proxy remembers what its application uses; `None` if there is no such directory.
+    pub state_directory: Option<PathBuf>,
     /// Longest drain.
     pub drain: std::time::Duration,
 }
@@ -141,6 +143,8 @@ impl Settings {
             authority_roots: reader.optional("CA_ROOT_CA").map(Into::into),
             token: reader.text("JWT_PATH", "/var/run/secrets/tokens/istio-token").into(),
             control_plane_name: reader.text("ISTIOD_SAN", "istiod.istio-system.svc"),
+            state_directory: Some(PathBuf::from(reader.text("WEFT_STATE_DIR", "/etc/istio/proxy")))
+                .filter(|directory| directory.is_dir()),
             drain,
         })
     }

@@ -7,6 +7,7 @@
 //!                            └────────── subscribe ◀── demand ◀───────┘
 //! ```
 
+mod asked;
 mod client;
 mod config;
 mod decode;

@@ -13,7 +13,7 @@ pub use cluster_name::{BLACK_HOLE_CLUSTER, ClusterName, Direction, INBOUND_PASST
 pub use host::{HostPattern, split_host_port};
 pub use identity::{Identity, IdentityError, TrustDomain};
 pub use locality::Locality;
-pub use node::{NodeId, NodeIdError, NodeKind};
+pub use node::{NodeId, NodeIdError, NodeKind, ON_DEMAND_CONTROL_PLANE, ON_DEMAND_METADATA};
 pub use protocol::Protocol;
 
 /// An interned, cheaply cloned name: of a resource, a host, a workload.

@@ -4,6 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+/// Node metadata of a proxy that asks for what it uses by name, with the value `true`.
+pub const ON_DEMAND_METADATA: &str = "WEFT_ON_DEMAND";
+/// How a control plane that heeds it introduces itself to that proxy; any other has sent all that there is.
+pub const ON_DEMAND_CONTROL_PLANE: &str = "weft/on-demand";
+
 /// What a proxy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NodeKind {

@@ -16,14 +16,17 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 };
 use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf as pb;
+use galley::Object;
 use galley::api::{self, ClientTlsMode, SimpleLb};
-use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER, Protocol};
+use mesh_types::{
+    BLACK_HOLE_CLUSTER, ClusterName, Direction, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER, Protocol,
+};
 
 use super::endpoint;
 use super::policy::Policy;
 use super::wire::{ads, any, config_of, duration, exact, metadata, number, structure, text};
 use crate::proxy::{Proxy, selects};
-use crate::resource::{Kind, Resources};
+use crate::resource::{Kind, Resource, Resources};
 use crate::world::{Port, Resolution, Service, World};
 
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -107,25 +110,47 @@ impl Spoken {
 /// A cluster for every visible port and subset, with its endpoints.
 pub(super) fn outbound(world: &World, proxy: &Proxy, resources: &mut Resources) {
     for service in world.visible(proxy.namespace()) {
-        let rule = world.destination_rule(service, proxy.namespace());
-        let spec = rule.map(|rule| &*rule.spec);
-        let subsets = spec.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
-        for port in &service.ports {
-            let whole = std::iter::once(("", None));
-            for (subset, labels) in whole.chain(subsets.iter().map(|one| (one.name.as_str(), Some(&one.labels)))) {
-                let policy = Policy::of(spec, subset, port.number);
-                let one = Outbound { world, service, port, subset, labels, policy };
-                let mut cluster = one.cluster();
-                cluster.metadata = Some(about(service, rule.map(|rule| config_of("destination-rule", &rule.meta))));
-                if one.is_eds() {
-                    let name = cluster.name.clone();
-                    resources.add(Kind::Endpoints, &name, &endpoint::assignment(&name, &port.instances, labels));
-                }
-                let name = cluster.name.clone();
-                resources.add(Kind::Cluster, &name, &cluster);
+        of_service(world, proxy, service, resources);
+    }
+}
+
+/// The clusters of a service, with their endpoints.
+pub(super) fn of_service(world: &World, proxy: &Proxy, service: &Service, resources: &mut Resources) {
+    let rule = world.destination_rule(service, proxy.namespace());
+    let subsets = rule.map(|rule| rule.spec.subsets.as_slice()).unwrap_or_default();
+    for port in &service.ports {
+        for subset in std::iter::once("").chain(subsets.iter().map(|one| one.name.as_str())) {
+            let Some(one) = Outbound::new(world, service, port, rule, subset) else { continue };
+            let cluster = one.cluster();
+            resources.add(Kind::Cluster, &cluster.name, &cluster);
+            if one.is_eds() {
+                let assignment = endpoint::assignment(&cluster.name, &port.instances, one.labels);
+                resources.add(Kind::Endpoints, &cluster.name, &assignment);
             }
         }
     }
+}
+
+/// A cluster by its name.
+pub(super) fn named(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
+    let one = find(world, proxy, name)?;
+    let mentions = if one.is_eds() { vec![(Kind::Endpoints, name.to_owned())] } else { Vec::new() };
+    Some(Resource::new(Kind::Cluster, &one.cluster(), mentions))
+}
+
+/// The endpoints of a cluster by its name.
+pub(super) fn endpoints(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
+    let one = find(world, proxy, name).filter(Outbound::is_eds)?;
+    let assignment = endpoint::assignment(name, &one.port.instances, one.labels);
+    Some(Resource::new(Kind::Endpoints, &assignment, Vec::new()))
+}
+
+fn find<'a>(world: &'a World, proxy: &Proxy, name: &str) -> Option<Outbound<'a>> {
+    let name: ClusterName = name.parse().ok().filter(|name: &ClusterName| name.direction == Direction::Outbound)?;
+    let service = world.services.get(&name.host).filter(|service| world.sees(proxy.namespace(), service))?;
+    let port = service.ports.iter().find(|port| port.number == name.port)?;
+    let rule = world.destination_rule(service, proxy.namespace());
+    Outbound::new(world, service, port, rule, &name.subset)
 }
 
 struct Outbound<'a> {
@@ -135,9 +160,34 @@ struct Outbound<'a> {
     subset: &'a str,
     labels: Option<&'a Labels>,
     policy: Policy,
+    rule: Option<&'a Object<api::DestinationRule>>,
 }
 
-impl Outbound<'_> {
+impl<'a> Outbound<'a> {
+    /// A port of a service, or a subset of it; `None` if the rule has no such subset.
+    fn new(
+        world: &'a World,
+        service: &'a Service,
+        port: &'a Port,
+        rule: Option<&'a Object<api::DestinationRule>>,
+        subset: &str,
+    ) -> Option<Self> {
+        let spec = rule.map(|rule| &*rule.spec);
+        let named = spec.and_then(|spec| spec.subsets.iter().find(|one| one.name == subset));
+        if named.is_none() && !subset.is_empty() {
+            return None;
+        }
+        Some(Self {
+            world,
+            service,
+            port,
+            subset: named.map_or("", |one| &one.name),
+            labels: named.map(|one| &one.labels),
+            policy: Policy::of(spec, subset, port.number),
+            rule,
+        })
+    }
+
     fn is_eds(&self) -> bool {
         self.service.resolution == Resolution::Endpoints
     }
@@ -152,6 +202,7 @@ impl Outbound<'_> {
             )),
             circuit_breakers: Some(self.breakers()),
             outlier_detection: self.policy.outlier_detection.as_ref().map(outlier),
+            metadata: Some(about(self.service, self.rule.map(|rule| config_of("destination-rule", &rule.meta)))),
             common_lb_config: Some(self.common_lb()),
             ..Default::default()
         };

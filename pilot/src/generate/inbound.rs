@@ -81,13 +81,12 @@ fn blackhole(world: &World) -> lds::FilterChain {
 
 /// The ports of the workload that some service names, each with the first service that does.
 fn served<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, (&'a Service, Protocol)> {
-    let ip = proxy.ip().to_string();
     let mut found = BTreeMap::new();
-    for service in world.services.values() {
-        for port in &service.ports {
-            for instance in port.instances.iter().filter(|instance| instance.address == ip) {
-                found.entry(instance.port).or_insert((service, port.protocol));
-            }
+    for served in world.served_by(&proxy.ip().to_string()) {
+        let Some(service) = world.services.get(&served.host) else { continue };
+        let port = service.ports.iter().find(|port| port.number == served.service_port);
+        if let Some(port) = port {
+            found.entry(served.port).or_insert((service, port.protocol));
         }
     }
     found

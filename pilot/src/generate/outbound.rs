@@ -14,14 +14,14 @@ use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, PASSTHROUGH_CLUSTER, ports};
 
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::route::{Asker, prefix};
-use super::wire::{address, duration, flag};
+use super::wire::{address, ads, duration, flag};
 use crate::proxy::Proxy;
-use crate::resource::{Kind, Resources};
+use crate::resource::{Kind, Resource, Resources};
 use crate::world::{Port, Service, World, host_matches};
 
 /// All outbound listeners and routes.
 pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
-    resources.add(Kind::Listener, "virtualOutbound", &capture(world));
+    capture(world, resources);
     let mut http: BTreeSet<u16> = BTreeSet::new();
     for service in world.visible(proxy.namespace()) {
         for port in &service.ports {
@@ -33,26 +33,131 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
         }
     }
     for port in http {
-        let name = format!("0.0.0.0_{port}");
-        let filter = connection(
-            &world.mesh,
-            Side::Outbound,
-            &format!("outbound_{name}"),
-            Routes::Named(port.to_string()),
-            Vec::new(),
-        );
-        let chain = lds::FilterChain { filters: vec![filter], ..Default::default() };
-        resources.add(
-            Kind::Listener,
-            &name,
-            &lds::Listener { filter_chains: vec![chain], ..redirected(&name, &every(port)) },
-        );
+        resources.add(Kind::Listener, &of_port(port), &http_listener(world, port));
         resources.add(Kind::Route, &port.to_string(), &routes(world, proxy, port));
     }
 }
 
+/// A port that is not declared as HTTP: a listener at each address, and routes where the protocol was not declared.
+fn bytes(world: &World, service: &Service, port: &Port, resources: &mut Resources) {
+    for ip in addresses(service, port) {
+        resources.add(Kind::Listener, &at(ip, port.number), &byte_listener(world, service, port, ip));
+    }
+    if !port.protocol.is_opaque() {
+        resources.add(Kind::Route, &own_routes(service, port), &sniffed(world, service, port.number));
+    }
+}
+
+/// What changes with the instances of a service: one without addresses of its own is found at theirs.
+pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, resources: &mut Resources) {
+    if proxy.is_gateway() || !service.addresses.is_empty() {
+        return;
+    }
+    for port in service.ports.iter().filter(|port| !port.protocol.is_http()) {
+        let cluster = ClusterName::outbound(&service.host, port.number, "").to_string();
+        resources.remove_mentioning(Kind::Listener, &cluster);
+        bytes(world, service, port, resources);
+    }
+}
+
+/// A listener by its name.
+pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
+    let (address, port) = name.rsplit_once('_')?;
+    let port: u16 = port.parse().ok()?;
+    let sees = |service: &&Service| world.sees(proxy.namespace(), service);
+    if address == "0.0.0.0" {
+        let mut ports = world.at_port(port).filter(sees).flat_map(|service| &service.ports);
+        return ports.any(|one| one.number == port && one.protocol.is_http()).then(|| {
+            Resource::new(Kind::Listener, &http_listener(world, port), vec![(Kind::Route, port.to_string())])
+        });
+    }
+    let ip: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
+    let (service, port) = world.at_address(ip).filter(sees).find_map(|service| {
+        let port = service.ports.iter().find(|one| one.number == port && !one.protocol.is_http())?;
+        addresses(service, port).contains(&ip).then_some((service, port))
+    })?;
+    let mut mentions = vec![(Kind::Cluster, ClusterName::outbound(&service.host, port.number, "").to_string())];
+    if !port.protocol.is_opaque() {
+        mentions.push((Kind::Route, own_routes(service, port)));
+    }
+    Some(Resource::new(Kind::Listener, &byte_listener(world, service, port, ip), mentions))
+}
+
+/// A route configuration by its name. That of a port has the virtual hosts that cannot be asked for by an authority; the
+/// others are asked for.
+pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
+    if let Ok(port) = name.parse::<u16>() {
+        let shell = rds::RouteConfiguration {
+            virtual_hosts: virtual_hosts(world, proxy, port, |service| service.host.starts_with('*')),
+            vhds: Some(rds::Vhds { config_source: Some(ads()) }),
+            ..configuration(name)
+        };
+        let mentions = clusters(&shell.virtual_hosts);
+        return Some(Resource::new(Kind::Route, &shell, mentions));
+    }
+    let (host, port) = name.rsplit_once(':')?;
+    let service = world.services.get(host).filter(|service| world.sees(proxy.namespace(), service))?;
+    let port: u16 = port.parse().ok()?;
+    let declared = service.ports.iter().find(|one| one.number == port)?;
+    if declared.protocol.is_opaque() || declared.protocol.is_http() {
+        return None;
+    }
+    let routes = sniffed(world, service, port);
+    let mentions = clusters(&routes.virtual_hosts);
+    Some(Resource::new(Kind::Route, &routes, mentions))
+}
+
+/// The virtual host of an authority: `<route configuration>/<authority without port>`.
+pub(super) fn virtual_host(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
+    let (route, authority) = name.split_once('/')?;
+    let port: u16 = route.parse().ok()?;
+    let answers = |service: &&Service| {
+        world.sees(proxy.namespace(), service)
+            && service.ports.iter().any(|one| one.number == port && one.protocol.is_http())
+            && domains(service, proxy).iter().any(|domain| domain == authority)
+    };
+    let service = called(world, proxy, authority).into_iter().find(answers)?;
+    let asker = Asker { world, proxy, gateway: "mesh", port };
+    let host = host(&asker, service, domains(service, proxy));
+    let mentions = clusters(std::slice::from_ref(&host));
+    Some(Resource::new(Kind::VirtualHost, &host, mentions))
+}
+
+/// The services that an authority may mean.
+fn called<'a>(world: &'a World, proxy: &Proxy, authority: &str) -> Vec<&'a Service> {
+    if let Ok(ip) = authority.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return world.at_address(ip).collect();
+    }
+    let cluster = ".svc.cluster.local";
+    let names = [
+        authority.to_owned(),
+        format!("{authority}.{}{cluster}", proxy.namespace()),
+        format!("{authority}{cluster}"),
+        format!("{authority}.cluster.local"),
+    ];
+    names.iter().filter_map(|name| world.services.get(name)).collect()
+}
+
+/// The clusters that routes lead to.
+fn clusters(hosts: &[rds::VirtualHost]) -> Vec<(Kind, String)> {
+    let mut names = BTreeSet::new();
+    for route in hosts.iter().flat_map(|host| &host.routes) {
+        let Some(Action::Route(action)) = &route.action else { continue };
+        match &action.cluster_specifier {
+            Some(ClusterSpecifier::Cluster(name)) => _ = names.insert(name),
+            Some(ClusterSpecifier::WeightedClusters(split)) => {
+                names.extend(split.clusters.iter().map(|one| &one.name));
+            }
+            _ => {}
+        }
+        names.extend(action.request_mirror_policies.iter().map(|mirror| &mirror.cluster));
+    }
+    let structured = |name: &&&String| name.contains('|');
+    names.iter().filter(structured).map(|name| (Kind::Cluster, (*name).clone())).collect()
+}
+
 /// Where redirected calls arrive. What no other listener takes passes through, or does not.
-fn capture(world: &World) -> lds::Listener {
+pub(super) fn capture(world: &World, resources: &mut Resources) {
     let itself = lds::FilterChain {
         name: "virtualOutbound-blackhole".to_owned(),
         filter_chain_match: Some(lds::FilterChainMatch {
@@ -67,12 +172,13 @@ fn capture(world: &World) -> lds::Listener {
         filters: vec![tcp_proxy(&world.mesh, if allows_any(world) { PASSTHROUGH_CLUSTER } else { BLACK_HOLE_CLUSTER })],
         ..Default::default()
     };
-    lds::Listener {
+    let listener = lds::Listener {
         bind_to_port: None,
         use_original_dst: Some(flag(true)),
         filter_chains: vec![itself, rest],
         ..redirected("virtualOutbound", &every(ports::OUTBOUND))
-    }
+    };
+    resources.add(Kind::Listener, "virtualOutbound", &listener);
 }
 
 fn allows_any(world: &World) -> bool {
@@ -100,45 +206,65 @@ fn redirected(name: &str, addresses: &[SocketAddr]) -> lds::Listener {
     }
 }
 
-/// A port that is not declared as HTTP: at each of the service's addresses, or its endpoints' if it has none. Where the
-/// protocol was not declared, what is spoken decides.
-fn bytes(world: &World, service: &Service, port: &Port, resources: &mut Resources) {
+/// Names of listeners.
+fn of_port(port: u16) -> String {
+    format!("0.0.0.0_{port}")
+}
+
+fn at(ip: IpAddr, port: u16) -> String {
+    match ip {
+        IpAddr::V4(ip) => format!("{ip}_{port}"),
+        IpAddr::V6(ip) => format!("[{ip}]_{port}"),
+    }
+}
+
+/// The name of the routes of a port whose protocol was not declared.
+fn own_routes(service: &Service, port: &Port) -> String {
+    format!("{}:{}", service.host, port.number)
+}
+
+/// Where a service can be called: at its addresses, or its endpoints' if it has none.
+fn addresses(service: &Service, port: &Port) -> Vec<IpAddr> {
     let headless = || port.instances.iter().filter_map(|instance| instance.address.parse().ok()).collect();
-    let addresses: Vec<IpAddr> = if service.addresses.is_empty() { headless() } else { service.addresses.clone() };
+    if service.addresses.is_empty() { headless() } else { service.addresses.clone() }
+}
+
+/// A port that some service declares as HTTP, on every address.
+fn http_listener(world: &World, port: u16) -> lds::Listener {
+    let name = of_port(port);
+    let routes = Routes::Named(port.to_string());
+    let filter = connection(&world.mesh, Side::Outbound, &format!("outbound_{name}"), routes, Vec::new());
+    let chain = lds::FilterChain { filters: vec![filter], ..Default::default() };
+    lds::Listener { filter_chains: vec![chain], ..redirected(&name, &every(port)) }
+}
+
+/// A port that is not declared as HTTP, at one address. Where the protocol was not declared, what is spoken decides.
+fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr) -> lds::Listener {
     let cluster = ClusterName::outbound(&service.host, port.number, "").to_string();
     let plain = lds::FilterChain { filters: vec![tcp_proxy(&world.mesh, &cluster)], ..Default::default() };
-    for ip in addresses {
-        let at = SocketAddr::new(ip, port.number);
-        let name = match ip {
-            IpAddr::V4(ip) => format!("{ip}_{}", port.number),
-            IpAddr::V6(ip) => format!("[{ip}]_{}", port.number),
-        };
-        let mut listener = lds::Listener { filter_chains: vec![plain.clone()], ..redirected(&name, &[at]) };
-        if !port.protocol.is_opaque() {
-            let routes = format!("{}:{}", service.host, port.number);
-            let filter =
-                connection(&world.mesh, Side::Outbound, &format!("outbound_{name}"), Routes::Named(routes), Vec::new());
-            let spoken = lds::FilterChain {
-                filter_chain_match: Some(lds::FilterChainMatch {
-                    transport_protocol: "raw_buffer".to_owned(),
-                    application_protocols: ["http/1.0", "http/1.1", "h2c"].map(str::to_owned).to_vec(),
-                    ..Default::default()
-                }),
-                filters: vec![filter],
-                ..Default::default()
-            };
-            listener.filter_chains = vec![spoken];
-            listener.default_filter_chain = Some(plain.clone());
-            listener.listener_filters = vec![inspector("tls_inspector"), inspector("http_inspector")];
-            listener.listener_filters_timeout = Some(duration(Duration::ZERO));
-            listener.continue_on_listener_filters_timeout = true;
-        }
-        resources.add(Kind::Listener, &name, &listener);
+    let name = at(ip, port.number);
+    let listener = redirected(&name, &[SocketAddr::new(ip, port.number)]);
+    if port.protocol.is_opaque() {
+        return lds::Listener { filter_chains: vec![plain], ..listener };
     }
-    if !port.protocol.is_opaque() {
-        let name = format!("{}:{}", service.host, port.number);
-        let asker_routes = sniffed(world, service, port.number);
-        resources.add(Kind::Route, &name, &asker_routes);
+    let routes = Routes::Named(own_routes(service, port));
+    let filter = connection(&world.mesh, Side::Outbound, &format!("outbound_{name}"), routes, Vec::new());
+    let spoken = lds::FilterChain {
+        filter_chain_match: Some(lds::FilterChainMatch {
+            transport_protocol: "raw_buffer".to_owned(),
+            application_protocols: ["http/1.0", "http/1.1", "h2c"].map(str::to_owned).to_vec(),
+            ..Default::default()
+        }),
+        filters: vec![filter],
+        ..Default::default()
+    };
+    lds::Listener {
+        filter_chains: vec![spoken],
+        default_filter_chain: Some(plain),
+        listener_filters: vec![inspector("tls_inspector"), inspector("http_inspector")],
+        listener_filters_timeout: Some(duration(Duration::ZERO)),
+        continue_on_listener_filters_timeout: true,
+        ..listener
     }
 }
 
@@ -153,57 +279,59 @@ fn sniffed(world: &World, service: &Service, port: u16) -> rds::RouteConfigurati
             domain: String::new(),
         },
         labels: Default::default(),
+        on_demand: false,
     };
     let asker = Asker { world, proxy: &nobody, gateway: "mesh", port };
-    let host = rds::VirtualHost {
-        name: format!("{}:{port}", service.host),
-        domains: vec!["*".to_owned()],
-        routes: for_service(&asker, service, port),
-        include_request_attempt_count: true,
-        ..Default::default()
-    };
     rds::RouteConfiguration {
-        name: format!("{}:{port}", service.host),
-        virtual_hosts: vec![host],
+        virtual_hosts: vec![host(&asker, service, vec!["*".to_owned()])],
+        ..configuration(&format!("{}:{port}", service.host))
+    }
+}
+
+/// A route configuration without virtual hosts.
+fn configuration(name: &str) -> rds::RouteConfiguration {
+    rds::RouteConfiguration {
+        name: name.to_owned(),
         ignore_port_in_host_matching: true,
         validate_clusters: Some(flag(false)),
         ..Default::default()
     }
 }
 
-/// The virtual hosts of everything that is served on a port.
+/// The virtual host of a service.
+fn host(asker: &Asker<'_>, service: &Service, domains: Vec<String>) -> rds::VirtualHost {
+    rds::VirtualHost {
+        name: format!("{}:{}", service.host, asker.port),
+        domains,
+        routes: for_service(asker, service, asker.port),
+        include_request_attempt_count: true,
+        ..Default::default()
+    }
+}
+
+/// The routes of everything that is served on a port.
 fn routes(world: &World, proxy: &Proxy, port: u16) -> rds::RouteConfiguration {
+    let virtual_hosts = virtual_hosts(world, proxy, port, |_| true);
+    rds::RouteConfiguration { virtual_hosts, ..configuration(&port.to_string()) }
+}
+
+/// The virtual hosts of the services on a port that are picked, and the one of everything else.
+fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, picks: impl Fn(&Service) -> bool) -> Vec<rds::VirtualHost> {
     let asker = Asker { world, proxy, gateway: "mesh", port };
     let mut taken: BTreeSet<String> = BTreeSet::new();
     let mut hosts: BTreeMap<String, rds::VirtualHost> = BTreeMap::new();
-    for service in world.visible(proxy.namespace()) {
+    for service in world.at_port(port).filter(|service| world.sees(proxy.namespace(), service) && picks(service)) {
         if !service.ports.iter().any(|one| one.number == port && one.protocol.is_http()) {
             continue;
         }
         let domains: Vec<String> =
             domains(service, proxy).into_iter().filter(|name| taken.insert(name.clone())).collect();
-        if domains.is_empty() {
-            continue;
+        if !domains.is_empty() {
+            let host = host(&asker, service, domains);
+            hosts.insert(host.name.clone(), host);
         }
-        let name = format!("{}:{port}", service.host);
-        let host = rds::VirtualHost {
-            name: name.clone(),
-            domains,
-            routes: for_service(&asker, service, port),
-            include_request_attempt_count: true,
-            ..Default::default()
-        };
-        hosts.insert(name, host);
     }
-    let mut virtual_hosts: Vec<_> = hosts.into_values().collect();
-    virtual_hosts.push(unknown(world));
-    rds::RouteConfiguration {
-        name: port.to_string(),
-        virtual_hosts,
-        ignore_port_in_host_matching: true,
-        validate_clusters: Some(flag(false)),
-        ..Default::default()
-    }
+    hosts.into_values().chain([unknown(world)]).collect()
 }
 
 /// The VirtualService of a service, or straight to it.

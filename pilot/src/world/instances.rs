@@ -1,5 +1,7 @@
 //! Who serves a port.
 
+use std::collections::HashMap;
+
 use galley::api::{self, IntOrString};
 use galley::{Key, Objects};
 use mesh_types::Labels;
@@ -29,33 +31,120 @@ impl Instance {
     }
 }
 
-/// Of a Service: by its EndpointSlices, or by its selector among the pods where it has none.
-pub(super) fn of_service(
-    objects: &Objects,
-    key: &Key,
-    spec: &api::ServiceSpec,
-    port: &api::ServicePort,
-) -> Vec<Instance> {
-    let of_service = |slice: &&galley::Object<api::EndpointSlice>| {
-        slice.meta.namespace == key.namespace
-            && slice.meta.labels.get("kubernetes.io/service-name").is_some_and(|name| **name == *key.name)
-    };
-    let slices: Vec<_> = objects.endpoint_slices.values().filter(of_service).collect();
-    if !slices.is_empty() {
-        return slices.into_iter().flat_map(|slice| of_slice(objects, slice, port)).collect();
+/// The objects that tell of instances, by what they are looked up by.
+pub(super) struct Registry<'a> {
+    objects: &'a Objects,
+    slices: HashMap<(&'a str, &'a str), Vec<&'a galley::Object<api::EndpointSlice>>>,
+    pods: HashMap<&'a str, Vec<(&'a Key, &'a galley::Object<api::Pod>)>>,
+    pod_at: HashMap<&'a str, (&'a Key, &'a galley::Object<api::Pod>)>,
+}
+
+impl<'a> Registry<'a> {
+    pub(super) fn new(objects: &'a Objects) -> Self {
+        let mut this = Self { objects, slices: HashMap::new(), pods: HashMap::new(), pod_at: HashMap::new() };
+        for slice in objects.endpoint_slices.values() {
+            if let Some(name) = slice.meta.labels.get("kubernetes.io/service-name") {
+                this.slices.entry((&slice.meta.namespace, name)).or_default().push(slice);
+            }
+        }
+        for (key, pod) in objects.pods.iter() {
+            this.pods.entry(&key.namespace).or_default().push((key, pod));
+            if !pod.spec.status.pod_ip.is_empty() {
+                this.pod_at.insert(&pod.spec.status.pod_ip, (key, pod));
+            }
+        }
+        this
     }
-    if spec.selector.is_empty() {
-        return Vec::new();
+
+    fn selected(
+        &self,
+        namespace: &str,
+        selector: &Labels,
+    ) -> impl Iterator<Item = (&'a Key, &'a galley::Object<api::Pod>)> {
+        let pods = self.pods.get(namespace).into_iter().flatten().copied();
+        pods.filter(move |(_, pod)| selects(selector, &pod.meta.labels))
     }
-    let pods = objects
-        .pods
-        .iter()
-        .filter(|(pod, object)| pod.namespace == key.namespace && selects(&spec.selector, &object.meta.labels));
-    pods.filter_map(|(pod, object)| {
-        let number = target_port(&object.spec, port)?;
-        of_pod(pod, object, number).filter(|instance| instance.ready || spec.publish_not_ready_addresses)
-    })
-    .collect()
+
+    /// Of a Service: by its EndpointSlices, or by its selector among the pods where it has none.
+    pub(super) fn of_service(&self, key: &Key, spec: &api::ServiceSpec, port: &api::ServicePort) -> Vec<Instance> {
+        if let Some(slices) = self.slices.get(&(&*key.namespace, &*key.name)) {
+            return slices.iter().flat_map(|slice| self.of_slice(slice, port)).collect();
+        }
+        if spec.selector.is_empty() {
+            return Vec::new();
+        }
+        let instance = |(pod, object): (&Key, &galley::Object<api::Pod>)| {
+            let number = target_port(&object.spec, port)?;
+            of_pod(pod, object, number).filter(|instance| instance.ready || spec.publish_not_ready_addresses)
+        };
+        self.selected(&key.namespace, &spec.selector).filter_map(instance).collect()
+    }
+
+    fn of_slice(&self, slice: &galley::Object<api::EndpointSlice>, port: &api::ServicePort) -> Vec<Instance> {
+        let number = slice
+            .spec
+            .ports
+            .iter()
+            .find(|one| one.name == port.name || slice.spec.ports.len() == 1)
+            .and_then(|one| one.port);
+        let Some(number) = number else { return Vec::new() };
+        let mut found = Vec::new();
+        for endpoint in &slice.spec.endpoints {
+            let ready = endpoint.conditions.ready.unwrap_or(true);
+            for address in &endpoint.addresses {
+                let pod = self.pod_at.get(address.as_str());
+                let mut instance = pod.and_then(|(key, pod)| of_pod(key, pod, number)).unwrap_or_else(|| Instance {
+                    address: address.clone(),
+                    port: number,
+                    labels: Labels::new(),
+                    namespace: slice.meta.namespace.to_string(),
+                    workload: address.clone(),
+                    service_account: "default".to_owned(),
+                    weight: 1,
+                    ready,
+                    locality: String::new(),
+                });
+                (instance.port, instance.ready) = (number, ready);
+                if ready {
+                    found.push(instance);
+                }
+            }
+        }
+        found
+    }
+
+    /// Of a ServiceEntry: its own endpoints, or WorkloadEntries and pods by its selector; a name without either is itself.
+    pub(super) fn of_entry(&self, key: &Key, spec: &api::ServiceEntry, port: &api::ServiceEntryPort) -> Vec<Instance> {
+        let number = port.target_port.unwrap_or(port.number);
+        let one = |entry: &api::WorkloadEntry, namespace: &str, name: &str| Instance {
+            address: entry.address.clone(),
+            port: entry.ports.get(&port.name).copied().unwrap_or(number),
+            labels: entry.labels.clone(),
+            namespace: namespace.to_owned(),
+            workload: name.to_owned(),
+            service_account: or_default(&entry.service_account),
+            weight: entry.weight.unwrap_or(1).max(1),
+            ready: true,
+            locality: entry.locality.clone(),
+        };
+        if let Some(selector) = &spec.workload_selector {
+            let entries = self.objects.workload_entries.iter().filter(|(entry, object)| {
+                entry.namespace == key.namespace && selects(&selector.labels, &object.spec.labels)
+            });
+            let entries = entries.map(|(entry, object)| one(&object.spec, &entry.namespace, &entry.name));
+            let pods = self.selected(&key.namespace, &selector.labels);
+            let pods = pods.filter_map(|(pod, object)| of_pod(pod, object, number)).filter(|pod| pod.ready);
+            return entries.chain(pods).collect();
+        }
+        if !spec.endpoints.is_empty() {
+            return spec.endpoints.iter().map(|entry| one(entry, &key.namespace, &entry.address)).collect();
+        }
+        let names = spec.hosts.iter().filter(|host| !host.contains('*')).take(1);
+        let itself = |host: &String| {
+            one(&api::WorkloadEntry { address: host.clone(), ..Default::default() }, &key.namespace, host)
+        };
+        names.map(itself).collect()
+    }
 }
 
 fn target_port(pod: &api::Pod, port: &api::ServicePort) -> Option<u16> {
@@ -88,79 +177,6 @@ fn of_pod(key: &Key, pod: &galley::Object<api::Pod>, port: u16) -> Option<Instan
         ready,
         locality: String::new(),
     })
-}
-
-fn of_slice(objects: &Objects, slice: &galley::Object<api::EndpointSlice>, port: &api::ServicePort) -> Vec<Instance> {
-    let number = slice
-        .spec
-        .ports
-        .iter()
-        .find(|one| one.name == port.name || slice.spec.ports.len() == 1)
-        .and_then(|one| one.port);
-    let Some(number) = number else { return Vec::new() };
-    let mut found = Vec::new();
-    for endpoint in &slice.spec.endpoints {
-        let ready = endpoint.conditions.ready.unwrap_or(true);
-        for address in &endpoint.addresses {
-            let pod = objects.pods.iter().find(|(_, pod)| pod.spec.status.pod_ip == *address);
-            let mut instance = pod.and_then(|(key, pod)| of_pod(key, pod, number)).unwrap_or_else(|| Instance {
-                address: address.clone(),
-                port: number,
-                labels: Labels::new(),
-                namespace: slice.meta.namespace.to_string(),
-                workload: address.clone(),
-                service_account: "default".to_owned(),
-                weight: 1,
-                ready,
-                locality: String::new(),
-            });
-            (instance.port, instance.ready) = (number, ready);
-            if ready {
-                found.push(instance);
-            }
-        }
-    }
-    found
-}
-
-/// Of a ServiceEntry: its own endpoints, or WorkloadEntries and pods by its selector; a name without either is itself.
-pub(super) fn of_entry(
-    objects: &Objects,
-    key: &Key,
-    spec: &api::ServiceEntry,
-    port: &api::ServiceEntryPort,
-) -> Vec<Instance> {
-    let number = port.target_port.unwrap_or(port.number);
-    let one = |entry: &api::WorkloadEntry, namespace: &str, name: &str| Instance {
-        address: entry.address.clone(),
-        port: entry.ports.get(&port.name).copied().unwrap_or(number),
-        labels: entry.labels.clone(),
-        namespace: namespace.to_owned(),
-        workload: name.to_owned(),
-        service_account: or_default(&entry.service_account),
-        weight: entry.weight.unwrap_or(1).max(1),
-        ready: true,
-        locality: entry.locality.clone(),
-    };
-    if let Some(selector) = &spec.workload_selector {
-        let entries = objects.workload_entries.iter().filter(|(entry, object)| {
-            entry.namespace == key.namespace && selects(&selector.labels, &object.spec.labels)
-        });
-        let entries = entries.map(|(entry, object)| one(&object.spec, &entry.namespace, &entry.name));
-        let pods = objects
-            .pods
-            .iter()
-            .filter(|(pod, object)| pod.namespace == key.namespace && selects(&selector.labels, &object.meta.labels));
-        let pods = pods.filter_map(|(pod, object)| of_pod(pod, object, number)).filter(|pod| pod.ready);
-        return entries.chain(pods).collect();
-    }
-    if !spec.endpoints.is_empty() {
-        return spec.endpoints.iter().map(|entry| one(entry, &key.namespace, &entry.address)).collect();
-    }
-    let names = spec.hosts.iter().filter(|host| !host.contains('*')).take(1);
-    let itself =
-        |host: &String| one(&api::WorkloadEntry { address: host.clone(), ..Default::default() }, &key.namespace, host);
-    names.map(itself).collect()
 }
 
 fn or_default(service_account: &str) -> String {

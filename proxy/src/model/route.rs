@@ -34,6 +34,44 @@ pub struct RouteConfig {
     pub edits: HeaderEdits,
 }
 
+impl RouteConfig {
+    /// Lets a domain lead to a virtual host, unless another has it. The lists of suffixes and prefixes are to be sorted
+    /// by whoever adds to them.
+    pub fn add_domain(&mut self, domain: &str, index: usize) {
+        let domain = domain.to_ascii_lowercase();
+        if domain == "*" {
+            self.any.get_or_insert(index);
+        } else if let Some(suffix) = domain.strip_prefix('*') {
+            self.suffixes.push((suffix.into(), index));
+        } else if let Some(prefix) = domain.strip_suffix('*') {
+            self.prefixes.push((prefix.into(), index));
+        } else {
+            self.exact.entry(domain.into()).or_insert(index);
+        }
+    }
+
+    /// Adds a virtual host that was asked for by an authority: under that and under its own exact domains.
+    pub fn add_host(&mut self, host: Arc<VirtualHost>, domains: &[String], authority: &str) {
+        let index = self.virtual_hosts.len();
+        self.virtual_hosts.push(host);
+        let exact = domains.iter().map(String::as_str).filter(|domain| !domain.contains('*'));
+        exact.chain([authority]).for_each(|domain| self.add_domain(domain, index));
+    }
+}
+
+impl Route {
+    /// The clusters that it leads to, copies included.
+    pub fn clusters(&self) -> impl Iterator<Item = &Name> {
+        let target = match &self.action {
+            RouteAction::Forward(target) => Some(target),
+            _ => None,
+        };
+        target.into_iter().flat_map(|target| {
+            target.clusters.iter().map(|one| &one.name).chain(target.mirrors.iter().map(|mirror| &mirror.cluster))
+        })
+    }
+}
+
 /// A virtual host.
 #[derive(Clone, Debug, Default)]
 pub struct VirtualHost {

@@ -1,5 +1,6 @@
 //! The stream to the control plane: delta ADS, one for all types.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::asked::Asked;
 use super::config::{Config, DEMAND_TIMEOUT};
 use super::demand::{Demand, DemandError};
 use super::state::{State, Type};
@@ -31,35 +33,24 @@ const INVALID_ARGUMENT: i32 = 3;
 /// Starts the client on this runtime; `blocker` is dropped once everything first asked for has come.
 pub fn start(settings: &Settings, blocker: Blocker) -> Config {
     let (config, demands) = Config::fed(DEMAND_TIMEOUT);
-    let client =
-        Client { settings: settings.clone(), config: config.clone(), state: State::default(), blocker: Some(blocker) };
-    tokio::spawn(answer(config.clone(), demands));
-    tokio::spawn(tick(config.clone()));
+    let mut state = State::default();
+    let file = settings.state_directory.as_ref().map(|directory| directory.join("asked.json"));
+    if let Some(file) = &file {
+        state.remember(Asked::read(file));
+    }
+    let client = Client {
+        settings: settings.clone(),
+        config: config.clone(),
+        written: state.asked().clone(),
+        state,
+        blocker: Some(blocker),
+        demands,
+        waiting: Vec::new(),
+        file,
+        away: Some(Instant::now()),
+    };
     tokio::spawn(client.run());
     config
-}
-
-/// The clock of last uses.
-async fn tick(config: Config) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        config.set_minute(config.minute() + 1);
-    }
-}
-
-/// What is subscribed to is everything: a first use of something that is not there has nothing to wait for but the
-/// beginning.
-async fn answer(config: Config, mut demands: mpsc::Receiver<Demand>) {
-    let begun = Instant::now();
-    while let Some(demand) = demands.recv().await {
-        let snapshot = config.current();
-        let known = demand.key.known(&snapshot).unwrap_or_else(|| {
-            let reason = config.status().last_error.unwrap_or_else(|| Arc::from("no configuration has come yet"));
-            Err(DemandError::Unreachable { away: begun.elapsed(), reason })
-        });
-        // Whoever asked may have gone.
-        let _ = demand.reply.send(known.map(|()| snapshot));
-    }
 }
 
 struct Client {
@@ -67,6 +58,14 @@ struct Client {
     config: Config,
     state: State,
     blocker: Option<Blocker>,
+    demands: mpsc::Receiver<Demand>,
+    /// First uses that wait for an answer.
+    waiting: Vec<Demand>,
+    /// Where what was asked for is remembered, and what was written there last.
+    file: Option<PathBuf>,
+    written: Asked,
+    /// Since when there is no stream.
+    away: Option<Instant>,
 }
 
 impl Client {
@@ -84,7 +83,27 @@ impl Client {
                 status.connected = false;
                 status.last_error = Some(reason.as_str().into());
             });
-            tokio::time::sleep(delay).await;
+            self.away.get_or_insert_with(Instant::now);
+            self.wait(delay, &reason.into()).await;
+        }
+    }
+
+    /// Waits; first uses meanwhile are told why they get no answer.
+    async fn wait(&mut self, delay: Duration, reason: &Arc<str>) {
+        let until = Instant::now() + delay;
+        loop {
+            let away = self.away.map(|since| since.elapsed()).unwrap_or_default();
+            for demand in self.waiting.drain(..) {
+                // Whoever asked may have gone.
+                let _ = demand.reply.send(Err(DemandError::Unreachable { away, reason: reason.clone() }));
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                Some(demand) = self.demands.recv() => {
+                    self.state.demand(&demand.key, self.config.minute());
+                    self.waiting.push(demand);
+                }
+            }
         }
     }
 
@@ -111,18 +130,31 @@ impl Client {
             }
         }
         let mut responses = client.delta_aggregated_resources(request).await?.into_inner();
+        self.away = None;
         self.config.set_status(|status| {
             status.connected = true;
             status.connections += 1;
         });
         tracing::info!("xDS stream to {} is open", self.settings.discovery);
         let mut late = None;
+        let mut minute = tokio::time::interval(Duration::from_secs(60));
+        minute.tick().await;
         loop {
             let message = tokio::select! {
                 message = responses.message() => message?,
                 () = sleep_until(late) => {
                     late = None;
                     self.publish();
+                    continue;
+                }
+                Some(demand) = self.demands.recv() => {
+                    self.ask(demand, &requests).await?;
+                    continue;
+                }
+                _ = minute.tick() => {
+                    self.config.set_minute(self.config.minute() + 1);
+                    self.state.let_go(self.config.minute());
+                    self.say_changes(&requests).await?;
                     continue;
                 }
             };
@@ -164,10 +196,53 @@ impl Client {
         requests
             .send(ads::DeltaDiscoveryRequest { type_url, response_nonce: nonce, error_detail, ..Default::default() })
             .await?;
+        self.say_changes(requests).await
+    }
+
+    /// Asks for what a first use needs, and for more that is waiting already in the same breath.
+    async fn ask(&mut self, demand: Demand, requests: &mpsc::Sender<ads::DeltaDiscoveryRequest>) -> Result<()> {
+        let mut next = Some(demand);
+        while let Some(demand) = next {
+            self.state.demand(&demand.key, self.config.minute());
+            self.waiting.push(demand);
+            next = self.demands.try_recv().ok();
+        }
+        self.say_changes(requests).await?;
+        self.answer();
+        Ok(())
+    }
+
+    async fn say_changes(&mut self, requests: &mpsc::Sender<ads::DeltaDiscoveryRequest>) -> Result<()> {
         for change in self.state.subscription_changes() {
             requests.send(change).await?;
         }
         Ok(())
+    }
+
+    /// Answers the first uses of which it is known by now what becomes of them.
+    fn answer(&mut self) {
+        let snapshot = self.config.current();
+        let (known, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition::<Vec<_>, _>(|demand| demand.reply.is_closed() || demand.key.known(&snapshot).is_some());
+        self.waiting = waiting;
+        for demand in known {
+            let known = demand.key.known(&snapshot).unwrap_or(Err(DemandError::TooManyWaiting));
+            // Whoever asked may have gone.
+            let _ = demand.reply.send(known.map(|()| snapshot.clone()));
+        }
+    }
+
+    /// Remembers what is used, for a process after this one.
+    fn write(&mut self) {
+        let Some(file) = &self.file else { return };
+        if *self.state.asked() == self.written {
+            return;
+        }
+        self.written = self.state.asked().clone();
+        if let Err(error) = self.written.write(file) {
+            tracing::debug!("what is in use is not remembered in {}: {error}", file.display());
+        }
     }
 
     fn publish(&mut self) {
@@ -181,6 +256,8 @@ impl Client {
             status.last_error = None;
         });
         self.blocker.take();
+        self.answer();
+        self.write();
     }
 }
 
@@ -205,6 +282,7 @@ fn wire_node(node: &Node) -> WireNode {
         ("INSTANCE_IPS", text(&node.id.ip.to_string())),
         ("WEFT_VERSION", text(env!("CARGO_PKG_VERSION"))),
         ("INTERCEPTION_MODE", text("REDIRECT")),
+        (mesh_types::ON_DEMAND_METADATA, text("true")),
     ];
     WireNode {
         id: node.id.to_string(),

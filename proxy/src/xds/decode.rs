@@ -23,7 +23,7 @@ use prost::Message;
 pub(super) use cluster::cluster;
 pub(super) use endpoint::endpoints;
 pub(super) use listener::listener;
-pub(super) use route::route_config;
+pub(super) use route::{route_config, virtual_host};
 pub(super) use tls::secret_resource as secret;
 
 /// Why a resource cannot be honoured.

@@ -9,11 +9,19 @@ use hashbrown::HashMap;
 use mesh_types::Name;
 use prost::Message;
 
+use super::asked::{Asked, listener_addresses};
 use super::config::Refusal;
 use super::decode;
+use super::demand::DemandKey;
 use crate::model::{
-    Cluster, Discovery, EndpointSet, Listener, RouteConfig, RouteSource, SecretName, Snapshot, Terminal, TlsSecrets,
+    Absent, Cluster, Discovery, EndpointSet, Listener, RouteConfig, RouteSource, SecretName, Snapshot, Terminal,
+    TlsSecrets, VirtualHost,
 };
+
+/// More first uses than this make room by forgetting those of what does not exist.
+const MOST_ASKED: usize = 8192;
+/// What nobody has used for so many minutes is let go.
+const KEPT_UNUSED: u32 = 60;
 
 /// Types of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +30,13 @@ pub(crate) enum Type {
     Endpoints,
     Listener,
     Route,
+    VirtualHost,
     Secret,
 }
 
 impl Type {
-    pub(super) const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::Secret];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::VirtualHost, Self::Secret];
 
     fn url(self) -> &'static str {
         match self {
@@ -34,6 +44,7 @@ impl Type {
             Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::VirtualHost => "type.googleapis.com/envoy.config.route.v3.VirtualHost",
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         }
     }
@@ -48,11 +59,12 @@ impl Type {
             Self::Endpoints => "endpoints",
             Self::Listener => "listener",
             Self::Route => "route",
+            Self::VirtualHost => "virtual host",
             Self::Secret => "secret",
         }
     }
 
-    /// Everything is asked for; the others are asked for by the names that these mention.
+    /// Everything that the control plane wants us to have is asked for; the others are asked for by name.
     fn is_wildcard(self) -> bool {
         matches!(self, Self::Cluster | Self::Listener)
     }
@@ -66,6 +78,12 @@ pub(crate) struct State {
     routes: HashMap<Name, Arc<RouteConfig>>,
     endpoints: HashMap<Name, Arc<EndpointSet>>,
     secrets: HashMap<Name, Arc<TlsSecrets>>,
+    /// By `<route configuration>/<authority>`, with the domains of each.
+    hosts: HashMap<Name, (Vec<String>, Arc<VirtualHost>)>,
+    /// The control plane sends what it is asked for; else it has sent all that there is.
+    on_demand: bool,
+    /// What first uses have asked for.
+    asked: Asked,
     /// Versions by type and name, told when a stream is opened anew.
     versions: BTreeMap<Type, HashMap<String, String>>,
     /// Asked for by name, on this stream.
@@ -88,10 +106,12 @@ impl State {
             return None;
         }
         self.subscribed.insert(kind, names.clone());
+        // A first request without names is for everything; with names, that has to be said.
+        let everything = (kind.is_wildcard() && !names.is_empty()).then(|| "*".to_owned());
         Some(ads::DeltaDiscoveryRequest {
             node,
             type_url: kind.url().to_owned(),
-            resource_names_subscribe: names.into_iter().collect(),
+            resource_names_subscribe: everything.into_iter().chain(names).collect(),
             initial_resource_versions: self
                 .versions
                 .get(&kind)
@@ -106,7 +126,7 @@ impl State {
     /// What is to be asked for, or not any more, since the last call.
     pub(super) fn subscription_changes(&mut self) -> Vec<ads::DeltaDiscoveryRequest> {
         let mut changes = Vec::new();
-        for kind in [Type::Endpoints, Type::Route, Type::Secret] {
+        for kind in Type::ALL {
             let wanted = self.wanted(kind);
             let held = self.subscribed.entry(kind).or_default();
             let more: Vec<String> = wanted.difference(held).cloned().collect();
@@ -134,7 +154,10 @@ impl State {
     /// The names that listeners, routes and clusters mention.
     fn wanted(&self, kind: Type) -> BTreeSet<String> {
         match kind {
-            Type::Cluster | Type::Listener => BTreeSet::new(),
+            Type::Listener => self.asked.listeners.keys().cloned().collect(),
+            Type::VirtualHost => self.asked.hosts.keys().cloned().collect(),
+            Type::Cluster if !self.on_demand => BTreeSet::new(),
+            Type::Cluster => self.clusters_led_to(),
             Type::Endpoints => {
                 let names = self.clusters.values().filter_map(|cluster| match &cluster.discovery {
                     Discovery::Eds(name) => Some(name.to_string()),
@@ -170,13 +193,66 @@ impl State {
         }
     }
 
+    /// The clusters that listeners, routes and virtual hosts lead to, those aside that are sent unasked.
+    fn clusters_led_to(&self) -> BTreeSet<String> {
+        let chains = self.listeners.values().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
+        let carried = chains.flat_map(|chain| match &chain.terminal {
+            Terminal::Tcp(proxy) => proxy.clusters.as_slice(),
+            Terminal::Http(_) => &[],
+        });
+        let hosts = self.routes.values().flat_map(|config| &config.virtual_hosts);
+        let hosts = hosts.chain(self.hosts.values().map(|(_, host)| host));
+        let routed = hosts.flat_map(|host| &host.routes).flat_map(|route| route.clusters());
+        let names = carried.map(|one| &one.name).chain(routed).filter(|name| name.starts_with("outbound|"));
+        names.map(|name| name.to_string()).chain(self.asked.clusters.iter().cloned()).collect()
+    }
+
+    /// Asks for what a first use needs.
+    pub(super) fn demand(&mut self, key: &DemandKey, minute: u32) {
+        let most = self.asked.listeners.len() + self.asked.hosts.len() >= MOST_ASKED;
+        if most {
+            // Somebody asks for what does not exist, again and again.
+            self.asked.retain(|kind, name, _| !self.absent.get(&kind).is_some_and(|absent| absent.contains(name)));
+        }
+        self.asked.add(key, minute);
+    }
+
+    /// Asks for what was used before a restart.
+    pub(super) fn remember(&mut self, asked: Asked) {
+        self.asked = asked;
+    }
+
+    /// What first uses have asked for.
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Lets go what nobody has used for long.
+    pub(super) fn let_go(&mut self, minute: u32) {
+        let unused_since = |last: u32| minute.saturating_sub(last) >= KEPT_UNUSED;
+        let (listeners, hosts) = (&self.listeners, &self.hosts);
+        self.asked.retain(|kind, name, asked_at| {
+            let used = match kind {
+                Type::Listener => listeners.get(name).map(|listener| listener.last_use.minute()),
+                _ => hosts.get(name).map(|(_, host)| host.last_use.minute()),
+            };
+            !unused_since(used.unwrap_or_default().max(asked_at))
+        });
+    }
+
     /// Takes a response; what it holds that cannot be honoured is returned.
     pub(crate) fn take(&mut self, kind: Type, response: ads::DeltaDiscoveryResponse) -> Vec<Refusal> {
         self.answered.insert(kind);
         self.changed = true;
+        if let Some(control_plane) = &response.control_plane {
+            self.on_demand = control_plane.identifier == mesh_types::ON_DEMAND_CONTROL_PLANE;
+        }
         for name in response.removed_resources {
             self.forget(kind, &name);
-            self.absent.entry(kind).or_default().insert(name);
+            // Of what was not asked for by name, nobody wants to know that it is gone.
+            if self.subscribed.get(&kind).is_some_and(|names| names.contains(&name)) {
+                self.absent.entry(kind).or_default().insert(name);
+            }
         }
         let mut refusals = Vec::new();
         for resource in response.resources {
@@ -221,12 +297,22 @@ impl State {
                 self.endpoints.insert(name, Arc::new(endpoints));
             }
             Type::Listener => {
-                let listener = decode::listener(parse(bytes)?).map_err(|error| error.to_string())?;
+                let mut listener = decode::listener(parse(bytes)?).map_err(|error| error.to_string())?;
+                if let Some(older) = self.listeners.get(&name) {
+                    listener.last_use = older.last_use.clone();
+                }
                 self.listeners.insert(name, Arc::new(listener));
             }
             Type::Route => {
                 let route = decode::route_config(parse(bytes)?).map_err(|error| error.to_string())?;
                 self.routes.insert(name, Arc::new(route));
+            }
+            Type::VirtualHost => {
+                let (domains, mut host) = decode::virtual_host(parse(bytes)?).map_err(|error| error.to_string())?;
+                if let Some((_, older)) = self.hosts.get(&name) {
+                    host.last_use = older.last_use.clone();
+                }
+                self.hosts.insert(name, (domains, Arc::new(host)));
             }
             Type::Secret => {
                 let secret = decode::secret(parse(bytes)?).map_err(|error| error.to_string())?;
@@ -242,6 +328,7 @@ impl State {
             Type::Endpoints => drop(self.endpoints.remove(name)),
             Type::Listener => drop(self.listeners.remove(name)),
             Type::Route => drop(self.routes.remove(name)),
+            Type::VirtualHost => drop(self.hosts.remove(name)),
             Type::Secret => drop(self.secrets.remove(name)),
         }
         if let Some(versions) = self.versions.get_mut(&kind) {
@@ -256,15 +343,18 @@ impl State {
         let settled = |kind: Type| {
             self.wanted(kind).iter().all(|name| {
                 let held = match kind {
+                    Type::Cluster => self.clusters.contains_key(name.as_str()),
+                    Type::Listener => self.listeners.contains_key(name.as_str()),
+                    Type::VirtualHost => self.hosts.contains_key(name.as_str()),
                     Type::Endpoints => self.endpoints.contains_key(name.as_str()),
                     Type::Route => self.routes.contains_key(name.as_str()),
-                    _ => self.secrets.contains_key(name.as_str()),
+                    Type::Secret => self.secrets.contains_key(name.as_str()),
                 };
                 held || self.absent.get(&kind).is_some_and(|absent| absent.contains(name))
                     || self.refused.contains_key(&(kind, name.clone()))
             })
         };
-        wildcards && [Type::Endpoints, Type::Route, Type::Secret].into_iter().all(settled)
+        wildcards && Type::ALL.into_iter().all(settled)
     }
 
     /// True once after something changed.
@@ -274,15 +364,36 @@ impl State {
 
     /// Writes everything into a snapshot; the identity's own secrets stay.
     pub(crate) fn write(&self, snapshot: &mut Snapshot) {
-        snapshot.everything = true;
+        snapshot.everything = !self.on_demand;
+        snapshot.absent = Arc::new(self.absent());
         snapshot.listeners = self.listeners.clone();
         snapshot.clusters = self.clusters.clone();
         snapshot.routes = self.routes.clone();
+        for (name, (domains, host)) in &self.hosts {
+            let Some((route, authority)) = name.split_once('/') else { continue };
+            if let Some(config) = snapshot.routes.get_mut(route).filter(|config| config.on_demand) {
+                Arc::make_mut(config).add_host(host.clone(), domains, authority);
+            }
+        }
         snapshot.endpoints = self.endpoints.clone();
         snapshot.secrets.retain(|name, _| matches!(name, SecretName::Workload | SecretName::MeshRoots));
         let named = self.secrets.iter().map(|(name, secret)| (SecretName::Named(name.clone()), secret.clone()));
         snapshot.secrets.extend(named);
         snapshot.index_listeners();
+    }
+
+    /// What was asked for and does not exist.
+    fn absent(&self) -> Absent {
+        let of = |kind: Type| self.absent.get(&kind).into_iter().flatten();
+        let mut absent = Absent {
+            listeners: of(Type::Listener).flat_map(|name| listener_addresses(name)).collect(),
+            clusters: of(Type::Cluster).map(|name| name.as_str().into()).collect(),
+            ..Absent::default()
+        };
+        for (route, authority) in of(Type::VirtualHost).filter_map(|name| name.split_once('/')) {
+            absent.hosts.entry(route.into()).or_default().insert(authority.into());
+        }
+        absent
     }
 
     /// What is refused now.

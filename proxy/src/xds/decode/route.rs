@@ -47,7 +47,7 @@ pub(in crate::xds) fn route_config(mut message: rds::RouteConfiguration) -> Resu
     take(&mut message.max_direct_response_body_size_bytes);
     for (index, host) in take(&mut message.virtual_hosts).into_iter().enumerate() {
         let (domains, host) = virtual_host(host).at(&format!("virtual_hosts[{index}]"))?;
-        domains.into_iter().for_each(|domain| add_domain(&mut config, &domain, index));
+        domains.iter().for_each(|domain| config.add_domain(domain, index));
         config.virtual_hosts.push(Arc::new(host));
     }
     nothing_else(&message)?;
@@ -56,20 +56,8 @@ pub(in crate::xds) fn route_config(mut message: rds::RouteConfiguration) -> Resu
     Ok(config)
 }
 
-fn add_domain(config: &mut RouteConfig, domain: &str, index: usize) {
-    let domain = domain.to_ascii_lowercase();
-    if domain == "*" {
-        config.any.get_or_insert(index);
-    } else if let Some(suffix) = domain.strip_prefix('*') {
-        config.suffixes.push((suffix.into(), index));
-    } else if let Some(prefix) = domain.strip_suffix('*') {
-        config.prefixes.push((prefix.into(), index));
-    } else {
-        config.exact.entry(domain.into()).or_insert(index);
-    }
-}
-
-fn virtual_host(mut message: rds::VirtualHost) -> Result<(Vec<String>, VirtualHost)> {
+/// A virtual host, with its domains.
+pub(in crate::xds) fn virtual_host(mut message: rds::VirtualHost) -> Result<(Vec<String>, VirtualHost)> {
     let domains = take(&mut message.domains);
     let mut filters = take(&mut message.typed_per_filter_config);
     let host = VirtualHost {

@@ -1,0 +1,69 @@
+//! Resources made by name, kept for the next proxy that may see the same.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use mesh_types::ClusterName;
+use parking_lot::Mutex;
+
+use crate::proxy::Proxy;
+use crate::resource::{Kind, Resource};
+
+/// More are not kept: proxies may ask for names without end.
+const MOST: usize = 200_000;
+
+/// What was made of a world so far, and for whom.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    made: Mutex<HashMap<Key, Option<Arc<Resource>>>>,
+}
+
+type Key = (Kind, String, u64);
+
+impl Shelf {
+    /// A resource as a proxy sees it; `make` is called if nobody who sees the same has asked for it yet.
+    pub(crate) fn get(
+        &self,
+        kind: Kind,
+        name: &str,
+        proxy: &Proxy,
+        make: impl FnOnce() -> Option<Resource>,
+    ) -> Option<Arc<Resource>> {
+        let key = (kind, name.to_owned(), sight(kind, proxy));
+        if let Some(made) = self.made.lock().get(&key) {
+            return made.clone();
+        }
+        let made = make().map(Arc::new);
+        let mut shelf = self.made.lock();
+        if shelf.len() < MOST {
+            shelf.insert(key, made.clone());
+        }
+        made
+    }
+
+    /// The same, without what depends on who serves these hosts.
+    pub(crate) fn without(&self, hosts: &BTreeSet<String>) -> Self {
+        let stays = |kind: Kind, name: &str| match kind {
+            Kind::Cluster | Kind::Endpoints => {
+                name.parse::<ClusterName>().is_ok_and(|cluster| !hosts.contains(&cluster.host))
+            }
+            // A service without an address of its own is found at its instances'.
+            Kind::Listener => name.starts_with("0.0.0.0_"),
+            Kind::Route | Kind::VirtualHost | Kind::Secret => true,
+        };
+        let made = self.made.lock();
+        let kept = made.iter().filter(|((kind, name, _), _)| stays(*kind, name));
+        Self { made: Mutex::new(kept.map(|(key, made)| (key.clone(), made.clone())).collect()) }
+    }
+}
+
+/// What of a proxy a resource of this kind depends on.
+fn sight(kind: Kind, proxy: &Proxy) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    proxy.namespace().hash(&mut hasher);
+    if !matches!(kind, Kind::Cluster | Kind::Endpoints) {
+        proxy.labels.hash(&mut hasher);
+    }
+    hasher.finish()
+}
