@@ -5,6 +5,7 @@
 //! ```
 
 mod generate;
+mod ordered;
 mod proxy;
 mod push;
 mod resource;

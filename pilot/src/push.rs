@@ -47,6 +47,8 @@ pub struct Shown {
     pub refused: BTreeMap<String, String>,
     /// Responses sent.
     pub sent: u64,
+    /// Resources sent, in all responses.
+    pub resources: u64,
     /// Responses acknowledged.
     pub acknowledged: u64,
 }
@@ -318,6 +320,7 @@ impl Connection {
         self.nonce += 1;
         response.nonce = self.nonce.to_string();
         self.shown.sent += 1;
+        self.shown.resources += response.resources.len() as u64;
         self.shown.pending.insert(format!("{kind:?}"), response.resources.len());
         self.show();
         self.sender.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy went away"))

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 
+use crate::ordered::{Shape, ordered};
+
 /// Types of resources, in the order in which they are sent: what is referred to comes before what refers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -66,7 +68,7 @@ pub struct Resource {
 impl Resource {
     /// Encodes a message that mentions others.
     pub fn new(kind: Kind, message: &impl Message, mentions: Vec<(Kind, String)>) -> Self {
-        let value = message.encode_to_vec();
+        let value = ordered(&message.encode_to_vec(), Shape::of(kind));
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);
         let body = Any { type_url: kind.url().to_owned(), value };

@@ -78,3 +78,155 @@ impl View {
         self.own.all(kind).map(|(name, _)| name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use galley::Objects;
+    use mesh_types::{NodeId, NodeKind};
+
+    const SHOP: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: reviews, namespace: default}
+spec:
+  clusterIP: 10.96.0.12
+  selector: {app: reviews}
+  ports: [{name: http, port: 80, targetPort: 9080}, {name: any, port: 7000}, {name: tcp-x, port: 7001}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless, namespace: default}
+spec:
+  clusterIP: None
+  selector: {app: reviews}
+  ports: [{name: mysql, port: 3306}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside, namespace: other}
+spec:
+  hosts: [api.example.com]
+  addresses: [192.0.2.1]
+  ports: [{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews, namespace: default}
+spec:
+  host: reviews
+  subsets: [{name: v1, labels: {version: v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec:
+  hosts: [reviews]
+  http: [{mirror: {host: api.example.com, port: {number: 80}}, route: [{destination: {host: reviews, subset: v1, port: {number: 80}}}]}]
+";
+
+    fn pod(name: &str, ip: &str) -> String {
+        format!(
+            "
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: default, labels: {{app: reviews, version: v1}}}}
+spec: {{serviceAccountName: reviews, containers: [{{name: app}}]}}
+status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True'}}]}}
+"
+        )
+    }
+
+    fn objects(yaml: &str, before: Option<&World>) -> Arc<Objects> {
+        let loaded = galley::load(&"test.yaml".into(), yaml);
+        assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+        let objects = Objects::new(loaded.objects);
+        Arc::new(match before {
+            Some(world) => objects.sharing(&world.objects),
+            None => objects,
+        })
+    }
+
+    fn proxy(on_demand: bool) -> Proxy {
+        let id = NodeId {
+            kind: NodeKind::Sidecar,
+            ip: [10, 0, 0, 99].into(),
+            workload: "client".into(),
+            namespace: "default".into(),
+            domain: "default.svc.cluster.local".into(),
+        };
+        Proxy { id, labels: Default::default(), on_demand }
+    }
+
+    fn named(view: &View, kind: Kind) -> Vec<String> {
+        view.own(kind).cloned().collect()
+    }
+
+    /// What is asked for by name is what a proxy that gets everything has, byte for byte.
+    #[test]
+    fn asking_gives_what_everything_has() {
+        let world = Arc::new(World::build(&objects(&(SHOP.to_owned() + &pod("a", "10.0.0.1")), None)));
+        let (everything, asking) = (View::new(world.clone(), proxy(false)), View::new(world, proxy(true)));
+        let mut compared = 0;
+        for kind in [Kind::Cluster, Kind::Endpoints, Kind::Listener] {
+            for name in named(&everything, kind) {
+                let wanted = everything.get(kind, &name).map(|one| one.body.clone());
+                assert_eq!(asking.get(kind, &name).map(|one| one.body.clone()), wanted, "{kind:?} {name}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 15, "{compared}");
+        assert!(asking.own(Kind::Cluster).all(|name| !name.contains('|')), "nothing that nobody asked for");
+        for name in ["80/reviews", "80/reviews.default.svc", "80/10.96.0.12", "80/api.example.com"] {
+            assert!(asking.get(Kind::VirtualHost, name).is_some(), "{name}");
+        }
+        for name in ["80/nobody", "81/reviews", "x/reviews", "80", "80/", "80/headless"] {
+            assert!(asking.get(Kind::VirtualHost, name).is_none(), "{name}");
+        }
+        for (kind, name) in [
+            (Kind::Listener, "0.0.0.0_81"),
+            (Kind::Listener, "10.96.0.12_80"),
+            (Kind::Listener, "nonsense"),
+            (Kind::Cluster, "outbound|80|v9|reviews.default.svc.cluster.local"),
+            (Kind::Cluster, "inbound|80||"),
+            (Kind::Route, "reviews.default.svc.cluster.local:80"),
+            (Kind::Endpoints, "outbound|80||api.example.com"),
+        ] {
+            assert!(asking.get(kind, name).is_none(), "{name}");
+        }
+        let host = asking.get(Kind::VirtualHost, "80/reviews").unwrap();
+        let mentioned: Vec<_> = host.mentions.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(mentioned, ["outbound|80|v1|reviews.default.svc.cluster.local", "outbound|80||api.example.com"]);
+    }
+
+    /// After instances came or went, what is kept is what would be made anew.
+    #[test]
+    fn following_gives_what_beginning_gives() {
+        let first = Arc::new(World::build(&objects(&(SHOP.to_owned() + &pod("a", "10.0.0.1")), None)));
+        let more = SHOP.to_owned() + &pod("a", "10.0.0.1") + &pod("b", "10.0.0.2");
+        let second = Arc::new(first.next(&objects(&more, Some(&first))));
+        assert!(matches!(&second.changed, crate::world::Changed::Instances(hosts) if hosts.len() == 2));
+        let third = Arc::new(second.next(&objects(SHOP, Some(&second))));
+        for on_demand in [false, true] {
+            let mut followed = View::new(first.clone(), proxy(on_demand));
+            let ask = |view: &View| {
+                let whole = View::new(third.clone(), proxy(false));
+                let names = Kind::ALL.into_iter().flat_map(|kind| {
+                    let old = View::new(second.clone(), proxy(false));
+                    let all: Vec<_> = named(&whole, kind).into_iter().chain(named(&old, kind)).collect();
+                    all.into_iter().map(move |name| (kind, name))
+                });
+                names.map(|(kind, name)| view.get(kind, &name).map(|one| one.body.clone())).collect::<Vec<_>>()
+            };
+            for world in [&second, &third] {
+                ask(&followed);
+                followed.follow((*world).clone());
+                assert_eq!(ask(&followed), ask(&View::new((*world).clone(), proxy(on_demand))));
+            }
+            let anew = Arc::new(World::build(&third.objects));
+            assert_eq!(ask(&followed), ask(&View::new(anew, proxy(on_demand))), "on demand: {on_demand}");
+        }
+    }
+}

@@ -105,6 +105,11 @@ impl World {
         }
     }
 
+    /// What it was made of.
+    pub fn objects(&self) -> &Arc<Objects> {
+        &self.objects
+    }
+
     /// The world after this one. Where only instances came or went, what does not depend on them is not made again.
     #[must_use]
     pub fn next(&self, objects: &Arc<Objects>) -> Self {

@@ -210,6 +210,7 @@ impl Workload {
         let labels = format!("{{{}}}", labels.join(","));
         command
             .env("POD_NAME", &self.name)
+            .env("WEFT_STATE_DIR", self.pod.directory())
             .env("POD_NAMESPACE", self.namespace())
             .env("INSTANCE_IP", self.pod.ip().to_string())
             .env("SERVICE_ACCOUNT", self.app())

@@ -15,7 +15,8 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use galley::api::{AccessLogEncoding, MeshConfig, PathNormalizationKind};
 
-use super::wire::{ads, any, duration, flag};
+use super::wire::{ads, any, duration, flag, ordered_any};
+use crate::ordered::FILE_ACCESS_LOG;
 
 const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
@@ -156,7 +157,7 @@ fn access_log(mesh: &MeshConfig) -> Vec<log::AccessLog> {
     };
     vec![log::AccessLog {
         name: "envoy.access_loggers.file".to_owned(),
-        config_type: Some(log::access_log::ConfigType::TypedConfig(any(FILE, &message))),
+        config_type: Some(log::access_log::ConfigType::TypedConfig(ordered_any(FILE, &message, &FILE_ACCESS_LOG))),
         ..Default::default()
     }]
 }

@@ -12,8 +12,16 @@ use envoy_types::pb::google::protobuf as pb;
 use galley::api;
 use prost::Message;
 
+use crate::ordered::{Shape, ordered};
+
 pub(super) fn any(type_name: &str, message: &impl Message) -> pb::Any {
     pb::Any { type_url: format!("type.googleapis.com/{type_name}"), value: message.encode_to_vec() }
+}
+
+/// The same, of a message that has maps.
+pub(super) fn ordered_any(type_name: &str, message: &impl Message, shape: &Shape) -> pb::Any {
+    let any = any(type_name, message);
+    pb::Any { value: ordered(&any.value, shape), ..any }
 }
 
 pub(super) fn address(address: SocketAddr) -> core::Address {

@@ -1,0 +1,247 @@
+//! The proxy's own client against our control plane, over a socket: asking by name, edits, absence and return.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use galley::Objects;
+use mesh_runtime::Readiness;
+use mesh_types::{NodeId, NodeKind};
+use pilot::{Server, World};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use weft_proxy::config::{Node, Settings};
+use weft_proxy::model::Snapshot;
+use weft_proxy::xds::{Config, DemandError};
+
+const SHOP: &str = include_str!("simulation/shop.yaml");
+const SUBSETS: &str = include_str!("../yaml/reviews-subsets.yaml");
+const CANARY: &str = include_str!("../yaml/reviews-canary.yaml");
+const REVIEWS: &str = "outbound|9080||reviews.default.svc.cluster.local";
+
+/// A control plane whose world a test changes.
+struct ControlPlane {
+    world: watch::Sender<Arc<World>>,
+    address: SocketAddr,
+    server: Server,
+    /// Its threads: without them its streams end too.
+    serving: Option<Runtime>,
+}
+
+impl ControlPlane {
+    async fn start(yaml: &str) -> Self {
+        let (world, receiver) = watch::channel(Arc::new(World::build(&objects(yaml))));
+        let server = Server::new(receiver, Arc::new(|_, _| Ok(())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = Some(serve(&server, listener));
+        Self { world, address, server, serving }
+    }
+
+    fn edit(&self, yaml: &str) {
+        let next = {
+            let before = self.world.borrow();
+            let objects = Objects::clone(&objects(yaml)).sharing(before.objects());
+            before.next(&Arc::new(objects))
+        };
+        self.world.send_replace(Arc::new(next));
+    }
+
+    /// Resources sent to the one proxy that is connected.
+    fn sent(&self) -> u64 {
+        self.server.connections().iter().map(|connection| connection.resources).sum()
+    }
+
+    fn stop(&mut self) {
+        self.serving.take().unwrap().shutdown_background();
+    }
+
+    async fn return_with(&mut self, yaml: &str) {
+        let (world, receiver) = watch::channel(Arc::new(World::build(&objects(yaml))));
+        (self.world, self.server) = (world, Server::new(receiver, Arc::new(|_, _| Ok(()))));
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        self.serving = Some(serve(&self.server, listener));
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.shutdown_background();
+        }
+    }
+}
+
+fn serve(server: &Server, listener: TcpListener) -> Runtime {
+    let router = tonic::transport::Server::builder().add_service(server.service());
+    let listener = listener.into_std().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.spawn(async move {
+        let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
+        router.serve_with_incoming(incoming).await.unwrap();
+    });
+    runtime
+}
+
+fn objects(yaml: &str) -> Arc<Objects> {
+    let loaded = galley::load(&"test.yaml".into(), yaml);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    Arc::new(Objects::new(loaded.objects))
+}
+
+fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
+    let id = NodeId {
+        kind: NodeKind::Sidecar,
+        ip: [10, 0, 0, 99].into(),
+        workload: "client".into(),
+        namespace: "default".into(),
+        domain: "default.svc.cluster.local".into(),
+    };
+    let node = Node {
+        id,
+        pod: "client".into(),
+        namespace: "default".into(),
+        service_account: "client".into(),
+        trust_domain: Default::default(),
+        cluster: "Kubernetes".into(),
+        workload: "client".into(),
+        labels: Default::default(),
+    };
+    let settings = Settings {
+        node,
+        concurrency: 1,
+        discovery: control_plane.to_string(),
+        authority: control_plane.to_string(),
+        discovery_roots: None,
+        authority_roots: None,
+        token: "/nonexistent".into(),
+        control_plane_name: "istiod".into(),
+        state_directory: state.map(Path::to_owned),
+        drain: Duration::ZERO,
+    };
+    weft_proxy::xds::start(&settings, Readiness::new().block("configuration"))
+}
+
+/// Waits until the proxy's configuration meets a condition.
+async fn until(config: &Config, what: &str, met: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+    let mut version = config.watch_version();
+    let waited = async {
+        loop {
+            let snapshot = config.current();
+            if met(&snapshot) {
+                return snapshot;
+            }
+            version.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waited).await.unwrap_or_else(|_| panic!("not {what}"))
+}
+
+fn outbound(snapshot: &Snapshot) -> Vec<String> {
+    let mut names: Vec<String> =
+        snapshot.clusters.keys().filter(|name| name.starts_with("outbound|")).map(|name| name.to_string()).collect();
+    names.sort();
+    names
+}
+
+fn service() -> SocketAddr {
+    ([10, 96, 0, 12], 9080).into()
+}
+
+#[tokio::test]
+async fn a_first_use_asks_for_its_own_and_no_more() {
+    let control = ControlPlane::start(SHOP).await;
+    let config = proxy(control.address, None);
+    let listening = config.listener(service()).await.unwrap();
+    assert!(outbound(&listening).is_empty(), "{:?}", outbound(&listening));
+    let routed = config.virtual_host(&"9080".into(), "Reviews.default").await.unwrap();
+    assert_eq!(outbound(&routed), [REVIEWS], "the cluster comes along with the virtual host");
+    assert!(!routed.endpoints[REVIEWS].localities.is_empty(), "and its endpoints");
+    // Another of its names is known without asking.
+    let sent = control.sent();
+    config.virtual_host(&"9080".into(), "reviews.default.svc.cluster.local").await.unwrap();
+    assert_eq!(control.sent(), sent);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_may_come_to_exist() {
+    let control = ControlPlane::start(SHOP).await;
+    let config = proxy(control.address, None);
+    config.listener(service()).await.unwrap();
+    let unknown = config.virtual_host(&"9080".into(), "later").await;
+    assert_eq!(unknown.unwrap_err(), DemandError::DoesNotExist);
+    let elsewhere = config.listener(([10, 96, 0, 200], 4000).into()).await;
+    assert_eq!(elsewhere.unwrap_err(), DemandError::DoesNotExist);
+    control.edit(&format!(
+        "{SHOP}\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: later, namespace: default}}\nspec: {{clusterIP: 10.96.0.200, ports: [{{name: http, port: 9080}}, {{name: tcp, port: 4000}}]}}\n"
+    ));
+    until(&config, "told of the service", |snapshot| outbound(snapshot).iter().any(|name| name.contains("later")))
+        .await;
+    config.virtual_host(&"9080".into(), "later").await.unwrap();
+    config.listener(([10, 96, 0, 200], 4000).into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_edit_sends_what_it_changes() {
+    let control = ControlPlane::start(&format!("{SHOP}\n---\n{SUBSETS}")).await;
+    let config = proxy(control.address, None);
+    config.listener(service()).await.unwrap();
+    config.virtual_host(&"9080".into(), "reviews").await.unwrap();
+    let sent = control.sent();
+    control.edit(&format!("{SHOP}\n---\n{SUBSETS}\n---\n{CANARY}"));
+    let snapshot = until(&config, "steered", |snapshot| outbound(snapshot).len() > 1).await;
+    let subsets = outbound(&snapshot);
+    assert!(subsets.iter().all(|name| !name.contains("||")), "{subsets:?}");
+    // The virtual host, and for each subset its cluster and endpoints.
+    assert_eq!(control.sent() - sent, 1 + 2 * subsets.len() as u64);
+    // One instance less: endpoints, and the identities that its service may have, in each cluster concerned.
+    let sent = control.sent();
+    let before = snapshot.endpoints.clone();
+    let fewer: Vec<&str> = SHOP.split("\n---\n").filter(|object| !object.contains("name: reviews-v1")).collect();
+    control.edit(&format!("{}\n---\n{SUBSETS}\n---\n{CANARY}", fewer.join("\n---\n")));
+    until(&config, "without the instance", |snapshot| snapshot.endpoints != before).await;
+    // (Those of the cluster that is not used any more may still be subscribed to.)
+    assert!(control.sent() - sent <= 4, "{}", control.sent() - sent);
+}
+
+#[tokio::test]
+async fn without_a_control_plane_what_is_known_serves_and_what_is_not_says_why() {
+    let mut control = ControlPlane::start(SHOP).await;
+    let config = proxy(control.address, None);
+    config.listener(service()).await.unwrap();
+    config.virtual_host(&"9080".into(), "reviews").await.unwrap();
+    control.stop();
+    let mut status = config.watch_status();
+    status.wait_for(|status| !status.connected).await.unwrap();
+    config.virtual_host(&"9080".into(), "reviews").await.unwrap();
+    let unknown = config.virtual_host(&"9080".into(), "ratings").await.unwrap_err();
+    assert!(matches!(&unknown, DemandError::Unreachable { .. }), "{unknown}");
+    control.return_with(SHOP).await;
+    status.wait_for(|status| status.connected).await.unwrap();
+    // What was asked for in its absence comes by itself; what was held is not sent again.
+    until(&config, "told of ratings", |snapshot| outbound(snapshot).iter().any(|name| name.contains("ratings"))).await;
+    assert!(control.sent() <= 3, "{} resources: a virtual host, a cluster and its endpoints are new", control.sent());
+}
+
+#[tokio::test]
+async fn what_was_used_is_known_after_a_restart() {
+    let control = ControlPlane::start(SHOP).await;
+    let state = tempfile::tempdir().unwrap();
+    let config = proxy(control.address, Some(state.path()));
+    config.listener(service()).await.unwrap();
+    config.virtual_host(&"9080".into(), "reviews").await.unwrap();
+    let again = proxy(control.address, Some(state.path()));
+    let snapshot = until(&again, "as before", |snapshot| snapshot.version > 0).await;
+    assert_eq!(outbound(&snapshot), [REVIEWS], "everything is there before the first request");
+    assert!(snapshot.listener_for(service()).is_some() && snapshot.routes["9080"].exact.contains_key("reviews"));
+}
