@@ -103,8 +103,11 @@ fn key(entry: &[u8]) -> &[u8] {
     next(&mut inside).and_then(|(_, _, key)| key).unwrap_or(payload)
 }
 
-/// Takes a field: all of it, its number and, if it is delimited, its payload.
-fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], u32, Option<&'a [u8]>)> {
+/// All of a field, its number and, if it is delimited, its payload.
+type Field<'a> = (&'a [u8], u32, Option<&'a [u8]>);
+
+/// Takes a field.
+fn next<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
     let start = *rest;
     let tag = decode_varint(rest).ok()?;
     let payload = match tag & 7 {

@@ -1,0 +1,38 @@
+//! One table of requests, two data planes: stock Envoy and our proxy, gateways under the same configuration from the same
+//! control plane, must answer alike and send the same to the origin.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod gateway;
+mod origin;
+mod table;
+
+use anyhow::Result;
+use mesh_testkit::lab::Lab;
+
+#[test]
+fn both_data_planes_answer_alike() -> Result<()> {
+    let Some(envoy) = std::env::var_os("WEFT_ENVOY") else {
+        assert!(std::env::var_os("CI").is_none(), "in CI nothing is skipped");
+        eprintln!("SKIPPED: WEFT_ENVOY does not name stock Envoy's binary (cargo xtask setup installs it)");
+        return Ok(());
+    };
+    let lab = match Lab::new("diff") {
+        Ok(lab) => lab,
+        Err(error) if std::env::var_os("CI").is_none() => {
+            eprintln!("SKIPPED: no network namespaces here ({error:#}); run as root");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let gateways = gateway::Gateways::start(&lab, envoy.as_ref())?;
+    let mut differences = Vec::new();
+    for request in table::requests() {
+        let (envoy, ours) = (gateways.ask_envoy(&request)?, gateways.ask_ours(&request)?);
+        if envoy != ours {
+            differences.push(format!("{request}\n  envoy: {envoy}\n  ours:  {ours}"));
+        }
+    }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    Ok(())
+}
