@@ -36,7 +36,7 @@ struct ControlPlane {
 impl ControlPlane {
     async fn start(yaml: &str) -> Self {
         let (world, receiver) = watch::channel(Arc::new(World::build(&objects(yaml))));
-        let server = Server::new(receiver, Arc::new(|_, _| Ok(())));
+        let server = Server::new(receiver);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = Some(serve(&server, listener));
@@ -63,7 +63,7 @@ impl ControlPlane {
 
     async fn return_with(&mut self, yaml: &str) {
         let (world, receiver) = watch::channel(Arc::new(World::build(&objects(yaml))));
-        (self.world, self.server) = (world, Server::new(receiver, Arc::new(|_, _| Ok(()))));
+        (self.world, self.server) = (world, Server::new(receiver));
         let listener = loop {
             match TcpListener::bind(self.address).await {
                 Ok(listener) => break listener,

@@ -30,8 +30,7 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     let first = Arc::new(World::build(&config.borrow().objects));
     let trust_domain: TrustDomain = trust_domain(&config)?;
     let world = build(config, first);
-    let anybody: Authenticate = Arc::new(|_, _| Ok(()));
-    let plain = Server::new(world, anybody);
+    let plain = Server::new(world);
     let secure = plain.with_authentication(by_token(tokens.clone()));
 
     let certificates = server_certificates(authority.clone(), settings.names.clone())?;

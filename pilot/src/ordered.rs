@@ -32,6 +32,9 @@ static CLUSTER: Shape = Shape::Message(&[(25, &METADATA), (33, &ENDPOINTS)]);
 static ROUTES: Shape = Shape::Message(&[(2, &HOST)]);
 static HOST: Shape = Shape::Message(&[(3, &ROUTE), (15, &FILTERS)]);
 static ROUTE: Shape = Shape::Message(&[(4, &METADATA), (13, &FILTERS)]);
+/// The RBAC filters: `rules.policies`.
+pub(crate) static RBAC: Shape = Shape::Message(&[(1, &RULES)]);
+static RULES: Shape = Shape::Message(&[(2, &FILTERS)]);
 /// `FileAccessLog`: `log_format.json_format`.
 pub(crate) static FILE_ACCESS_LOG: Shape = Shape::Message(&[(5, &LOG_FORMAT)]);
 static LOG_FORMAT: Shape = Shape::Message(&[(2, &STRUCT)]);

@@ -34,6 +34,8 @@ pub struct Server {
     connections: Arc<Mutex<BTreeMap<u64, Shown>>>,
     next: Arc<AtomicU64>,
     authenticate: Authenticate,
+    /// Streams are proven to be their proxies': keys may be told.
+    proven: bool,
 }
 
 /// What the debug pages show of a connection.
@@ -54,15 +56,16 @@ pub struct Shown {
 }
 
 impl Server {
-    /// A server of the newest world.
-    pub fn new(world: watch::Receiver<Arc<World>>, authenticate: Authenticate) -> Self {
-        Self { world, connections: Arc::default(), next: Arc::default(), authenticate }
+    /// A server of the newest world for anybody who asks; keys are told to nobody.
+    pub fn new(world: watch::Receiver<Arc<World>>) -> Self {
+        let anybody: Authenticate = Arc::new(|_, _| Ok(()));
+        Self { world, connections: Arc::default(), next: Arc::default(), authenticate: anybody, proven: false }
     }
 
-    /// The same connections behind another door.
+    /// The same connections behind a door that proves who is who: keys of gateways are told as well.
     #[must_use]
     pub fn with_authentication(&self, authenticate: Authenticate) -> Self {
-        Self { authenticate, ..self.clone() }
+        Self { authenticate, proven: true, ..self.clone() }
     }
 
     /// As a gRPC service.
@@ -274,6 +277,7 @@ impl Connection {
 
     /// Sends what the proxy lacks of a type; `always` sends even nothing, since a first question wants an answer.
     async fn push(&mut self, kind: Kind, always: bool) -> Result<(), Status> {
+        let hidden = kind == Kind::Secret && !self.server.proven;
         let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
         let mut response = ads::DeltaDiscoveryResponse {
             type_url: kind.url().to_owned(),
@@ -287,7 +291,7 @@ impl Connection {
         let mut lost: BTreeSet<String> =
             subscription.versions.keys().filter(|name| !wanted.contains(name)).cloned().collect();
         for name in &wanted {
-            match self.view.get(kind, name) {
+            match self.view.get(kind, name).filter(|_| !hidden) {
                 Some(resource) if subscription.versions.get(*name) != Some(&resource.version) => {
                     subscription.versions.insert((*name).clone(), resource.version.clone());
                     subscription.gone.remove(*name);

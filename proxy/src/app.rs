@@ -33,6 +33,9 @@ pub fn run(settings: Settings) -> Result<()> {
         let sink = Sink::start().context("the access log's thread")?;
         let node = Arc::new(settings.node.clone());
         let config = xds::start(&settings, readiness.block("configuration"));
+        if let Some(identity) = node.identity() {
+            config.set_identity_uri(&identity.to_string());
+        }
         let shared = Shared::new(Handle::current());
         admin::serve(admin::State {
             config: config.clone(),

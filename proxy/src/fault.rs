@@ -105,10 +105,12 @@ impl Fault {
     /// The body of the answer, in Envoy's words, with the reason where it helps whoever called.
     pub fn body(&self) -> String {
         let body = self.cause.answer().body;
-        if self.reason.is_empty() || self.cause == Cause::Denied {
-            return body.to_owned();
+        match (body, &*self.reason) {
+            (body, "") => body.to_owned(),
+            (body, _) if self.cause == Cause::Denied => body.to_owned(),
+            ("", reason) => reason.to_owned(),
+            (body, reason) => format!("{body}: {reason}"),
         }
-        format!("{body}: {}", self.reason)
     }
 }
 

@@ -152,7 +152,9 @@ impl Gateways {
         let mut body = answer.json();
         let mut text = answer.text();
         if let Some(sent) = body["fields"].as_object_mut() {
-            sent.retain(|name, _| !IGNORED.contains(&name.as_str()));
+            // Whether a request without a body says so is anybody's choice.
+            let says_nothing = sent.get("content-length").is_some_and(|length| length[0] == "0");
+            sent.retain(|name, _| !IGNORED.contains(&name.as_str()) && (name != "content-length" || !says_nothing));
             text = body.to_string();
             // The length of what the origin tells depends on what is ignored.
             fields.remove("content-length");

@@ -15,7 +15,8 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{PathMatcher, StringMatcher, pa
 use galley::api::{self, AuthorizationPolicyAction as Action};
 
 use super::http::{filter, network};
-use super::wire::{any, number, regex, wildcard};
+use super::wire::{number, ordered_any, regex, wildcard};
+use crate::ordered::RBAC;
 use crate::proxy::{Proxy, selects};
 use crate::world::World;
 
@@ -58,7 +59,7 @@ impl Policies {
         let message = |rules| HttpRbac { rules: Some(rules), ..Default::default() };
         self.rules(true)
             .into_iter()
-            .map(|rules| filter("envoy.filters.http.rbac", any(HTTP, &message(rules))))
+            .map(|rules| filter("envoy.filters.http.rbac", ordered_any(HTTP, &message(rules), &RBAC)))
             .collect()
     }
 
@@ -68,7 +69,7 @@ impl Policies {
         let message = |rules| NetworkRbac { rules: Some(rules), stat_prefix: "tcp.".to_owned(), ..Default::default() };
         self.rules(false)
             .into_iter()
-            .map(|rules| network("envoy.filters.network.rbac", any(NETWORK, &message(rules))))
+            .map(|rules| network("envoy.filters.network.rbac", ordered_any(NETWORK, &message(rules), &RBAC)))
             .collect()
     }
 

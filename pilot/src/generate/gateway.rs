@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use galley::api::{self, ServerTlsMode};
 use mesh_types::Protocol;
 
+use super::authorization::Policies;
 use super::cluster::sds;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::outbound::every;
@@ -29,6 +30,7 @@ struct Served<'a> {
 
 /// All listeners of a gateway with their routes.
 pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
+    let policies = Policies::of(world, proxy);
     let mut by_port: BTreeMap<u16, Vec<Served<'_>>> = BTreeMap::new();
     for (key, object) in world.objects.gateways.iter() {
         if !selects(&object.spec.selector, &proxy.labels) {
@@ -45,7 +47,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
         let chains: Vec<_> = servers
             .iter()
             .enumerate()
-            .filter_map(|(index, one)| chain(world, proxy, port, index, one, resources))
+            .filter_map(|(index, one)| chain((world, proxy, &policies), port, index, one, resources))
             .collect();
         let plain: Vec<&Served<'_>> = servers.iter().filter(|one| is_plain_http(one.server)).collect();
         let mut filter_chains = chains;
@@ -57,7 +59,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
                 Side::Gateway,
                 &format!("outbound_0.0.0.0_{port}"),
                 Routes::Named(name),
-                Vec::new(),
+                policies.http(),
             );
             filter_chains.push(lds::FilterChain { filters: vec![filter], ..Default::default() });
         }
@@ -90,8 +92,7 @@ fn is_plain_http(server: &api::Server) -> bool {
 
 /// The chain of a server that does not speak plain HTTP.
 fn chain(
-    world: &World,
-    proxy: &Proxy,
+    (world, proxy, policies): (&World, &Proxy, &Policies),
     port: u16,
     index: usize,
     one: &Served<'_>,
@@ -111,14 +112,14 @@ fn chain(
         let name = format!("https.{port}.{index}.{}", one.gateway.replace('/', "."));
         resources.add(Kind::Route, &name, &routes(world, proxy, port, &name, &[one]));
         for credential in settings.into_iter().flat_map(credentials) {
-            secrets(world, one.namespace, credential, resources);
+            secrets(world, proxy.namespace(), credential, resources);
         }
         let filter = connection(
             &world.mesh,
             Side::Gateway,
             &format!("outbound_0.0.0.0_{port}"),
             Routes::Named(name),
-            Vec::new(),
+            policies.http(),
         );
         return Some(lds::FilterChain {
             filter_chain_match: condition,
@@ -128,7 +129,7 @@ fn chain(
         });
     }
     let cluster = bytes_to(world, proxy, port, one)?;
-    let filters = vec![tcp_proxy(&world.mesh, &cluster)];
+    let filters = policies.network().into_iter().chain([tcp_proxy(&world.mesh, &cluster)]).collect();
     Some(lds::FilterChain { filter_chain_match: condition, filters, transport_socket: socket, ..Default::default() })
 }
 

@@ -115,7 +115,7 @@ impl Cause {
             Self::Denied => row(403, PERMISSION_DENIED, None, "rbac_access_denied", "RBAC: access denied"),
             Self::NoRoute => row(404, UNIMPLEMENTED, Some(Flag::NoRoute), "route_not_found", ""),
             Self::NoFilterChain => row(0, UNAVAILABLE, Some(Flag::NoRoute), "filter_chain_not_found", ""),
-            Self::NoCluster => row(503, UNAVAILABLE, Some(Flag::NoCluster), "cluster_not_found", "cluster not found"),
+            Self::NoCluster => row(503, UNAVAILABLE, Some(Flag::NoCluster), "cluster_not_found", ""),
             Self::ConfigurationUnavailable => {
                 row(503, UNAVAILABLE, Some(Flag::NoCluster), "configuration_unavailable", "configuration unavailable")
             }
@@ -185,11 +185,11 @@ impl Cause {
                 "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
             ),
             Self::ResponseTimeout => {
-                row(504, DEADLINE_EXCEEDED, Some(Flag::UpstreamTimeout), "response_timeout", "upstream request timeout")
+                row(504, UNAVAILABLE, Some(Flag::UpstreamTimeout), "response_timeout", "upstream request timeout")
             }
             Self::PerTryTimeout => row(
                 504,
-                DEADLINE_EXCEEDED,
+                UNAVAILABLE,
                 Some(Flag::UpstreamTimeout),
                 "upstream_per_try_timeout",
                 "upstream request timeout",

@@ -55,7 +55,9 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
                     ended
                 }
                 Err(fault) if fault.status() == 0 => Some(fault),
-                Err(fault) => answer_here(call, &decision, Answer::of(fault, grpc), caller, &mut facts).await,
+                Err(fault) => {
+                    answer_here(call, &decision, Answer::of(fault, grpc, call.conn.kind), caller, &mut facts).await
+                }
             }
         }
     };
@@ -65,7 +67,7 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
 /// Answers what is no request that could be decided.
 pub(crate) async fn refuse<C: Caller>(call: &Call<'_>, head: &RequestHead, caller: &mut C, fault: Fault) {
     let mut facts = RequestRecord::begin(head);
-    let answer = Answer::of(fault, false);
+    let answer = Answer::of(fault, false, call.conn.kind);
     let broken = send_answer(answer, caller, &mut facts).await;
     finish(call, facts, caller, broken);
 }
@@ -94,8 +96,10 @@ async fn answer_here<C: Caller>(
     send_answer(answer, caller, facts).await
 }
 
-async fn send_answer<C: Caller>(answer: Answer, caller: &mut C, facts: &mut RequestRecord) -> Option<Fault> {
+async fn send_answer<C: Caller>(mut answer: Answer, caller: &mut C, facts: &mut RequestRecord) -> Option<Fault> {
     facts.answered_here(&answer);
+    // An answer to HEAD tells how long the body would have been.
+    answer.head.fields.set(b"content-length", answer.body.len().to_string().as_bytes());
     caller.send_head(&answer.head, BodyLength::Exact(answer.body.len() as u64));
     caller.send_data(&answer.body);
     caller.send_end(None);

@@ -31,8 +31,8 @@ pub(super) fn check(
     if rules.credentials == Some(true) {
         say("access-control-allow-credentials", "true");
     }
+    say("access-control-expose-headers", &rules.expose);
     if !preflight {
-        say("access-control-expose-headers", &rules.expose);
         return None;
     }
     say("access-control-allow-methods", &rules.methods);

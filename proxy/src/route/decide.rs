@@ -14,8 +14,8 @@ use crate::authz::{self, Subject};
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Flag, Step};
 use crate::model::{
-    FaultInjection, HostRewrite, HttpConnection, Route, RouteAction, RouteConfig, RouteSource, RouteTarget, Snapshot,
-    VirtualHost, WeightedCluster,
+    FaultInjection, HostRewrite, HttpConnection, ListenerKind, Route, RouteAction, RouteConfig, RouteSource,
+    RouteTarget, Snapshot, VirtualHost, WeightedCluster,
 };
 use crate::xds::{Config, DemandError};
 
@@ -32,7 +32,7 @@ pub async fn decide(
         Open { config, conn, http, snapshot, host: None, route: None, response_fields: Vec::new(), weighted: 0 };
     match open.action(head).await {
         Ok((delay, action)) => open.close(delay, action),
-        Err(fault) => open.close(None, Action::Answer(Answer::of(fault, grpc))),
+        Err(fault) => open.close(None, Action::Answer(Answer::of(fault, grpc, conn.kind))),
     }
 }
 
@@ -52,7 +52,7 @@ type Delay = Option<std::time::Duration>;
 
 impl Open<'_> {
     async fn action(&mut self, head: &mut RequestHead) -> Result<(Delay, Action), Fault> {
-        prepare::prepare(head, self.conn, self.http)?;
+        prepare::prepare(head, self.conn, self.http, self.config.identity())?;
         let found = self.find(head).await;
         if let Ok(found) = &found {
             (self.host, self.route) = (Some(found.host.clone()), found.route.clone());
@@ -129,7 +129,7 @@ impl Open<'_> {
             return (None, None);
         }
         let delay = injection.delay.filter(|(_, percent)| draw(*percent)).map(|(delay, _)| delay);
-        (delay, abort(injection, head.is_grpc()))
+        (delay, abort(injection, head.is_grpc(), self.conn.kind))
     }
 
     async fn forward(
@@ -154,6 +154,8 @@ impl Open<'_> {
             head.set_path(&path);
         }
         if let HostRewrite::Literal(host) = &target.host {
+            let original = head.authority().to_vec();
+            head.fields.set(b"x-envoy-original-host", &original);
             head.set_authority(host);
         }
         let mirrors: Vec<_> = target.mirrors.iter().filter(|mirror| draw(mirror.percent)).collect();
@@ -244,16 +246,18 @@ fn unavailable(error: &DemandError) -> Fault {
     Fault::new(Cause::ConfigurationUnavailable, Step::Route).because(error.to_string())
 }
 
-fn abort(injection: &FaultInjection, grpc: bool) -> Option<Answer> {
+fn abort(injection: &FaultInjection, grpc: bool, kind: ListenerKind) -> Option<Answer> {
     let fault = |status| Fault::new(Cause::InjectedAbort(status), Step::Route);
     if let Some((status, percent)) = injection.abort
         && draw(percent)
     {
-        return Some(Answer::of(fault(status), grpc));
+        return Some(Answer::of(fault(status), grpc, kind));
     }
     let (status, _) = injection.abort_grpc.filter(|(_, percent)| draw(*percent))?;
-    let mut answer = Answer::of(fault(200), true);
-    answer.head.fields.set(b"grpc-status", status.to_string().as_bytes());
+    let mut answer = Answer::of(fault(200), grpc, kind);
+    if grpc {
+        answer.head.fields.set(b"grpc-status", status.to_string().as_bytes());
+    }
     answer.flag = Some(Flag::FaultInjected);
     Some(answer)
 }

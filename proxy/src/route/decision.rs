@@ -8,7 +8,7 @@ use mesh_http::{BodyLength, ResponseHead};
 use mesh_types::Name;
 
 use crate::fault::{Fault, Flag};
-use crate::model::{RetryPolicy, Route, Snapshot, VirtualHost};
+use crate::model::{ListenerKind, RetryPolicy, Route, Snapshot, VirtualHost};
 
 /// A request's fate, with what it was read from. All edits of the request are made when it is decided.
 pub struct Decision {
@@ -87,16 +87,24 @@ impl Answer {
 
     /// The answer to a failure. gRPC callers get their status in fields and an HTTP status of 200 (as gRPC's
     /// specification of HTTP/2 asks); others get Envoy's status and words.
-    pub fn of(fault: Fault, grpc: bool) -> Self {
+    ///
+    /// The reason is told to the application beside us (`kind` is outbound); strangers are told no more than Envoy tells.
+    pub fn of(fault: Fault, grpc: bool, kind: ListenerKind) -> Self {
         let (details, flag) = (fault.details(), fault.flag());
+        let body = match kind {
+            ListenerKind::Outbound => fault.body(),
+            _ => fault.cause.answer().body.to_owned(),
+        };
         let mut answer = if grpc {
             let mut answer = Self::new(200, Arc::default(), "");
             answer.head.fields.append(b"content-type", b"application/grpc");
             answer.head.fields.append(b"grpc-status", fault.grpc_status().to_string().as_bytes());
-            answer.head.fields.append(b"grpc-message", percent_encoded(&fault.body()).as_bytes());
+            if !body.is_empty() {
+                answer.head.fields.append(b"grpc-message", percent_encoded(&body).as_bytes());
+            }
             answer
         } else {
-            Self::new(fault.status(), fault.body().into_bytes().into(), "")
+            Self::new(fault.status(), body.into_bytes().into(), "")
         };
         if fault.cause == crate::fault::Cause::Overflow {
             answer.head.fields.append(b"x-envoy-overloaded", b"true");
@@ -128,9 +136,11 @@ mod tests {
     #[test]
     fn failures_are_told_in_the_callers_protocol() {
         let fault = Fault::new(Cause::NoHealthyUpstream, Step::Balance).because("c has no endpoints");
-        let plain = Answer::of(fault.clone(), false);
+        let plain = Answer::of(fault.clone(), false, ListenerKind::Outbound);
         assert_eq!((plain.head.status, &*plain.body), (503, &b"no healthy upstream: c has no endpoints"[..]));
-        let grpc = Answer::of(fault, true);
+        let stranger = Answer::of(fault.clone(), false, ListenerKind::Gateway);
+        assert_eq!(&*stranger.body, b"no healthy upstream");
+        let grpc = Answer::of(fault, true, ListenerKind::Outbound);
         assert_eq!((grpc.head.status, grpc.body.len()), (200, 0));
         assert_eq!(grpc.head.fields.get(b"grpc-status"), Some(&b"14"[..]));
         assert_eq!(percent_encoded("50% ü"), "50%25 %C3%BC");

@@ -23,6 +23,7 @@ const OURS: &[&[u8]] = &[
     b"x-envoy-internal",
     b"x-envoy-ip-tags",
     b"x-envoy-max-retries",
+    b"x-envoy-original-host",
     b"x-envoy-original-path",
     b"x-envoy-retriable-header-names",
     b"x-envoy-retriable-status-codes",
@@ -34,11 +35,16 @@ const OURS: &[&[u8]] = &[
     b"x-envoy-upstream-rq-timeout-ms",
 ];
 
-/// Makes a request fit to be looked at.
+/// Makes a request fit to be looked at. `identity` is our own, by which callers knew us.
 ///
 /// # Errors
 /// [`Cause::BadRequest`] if its path cannot be normalised.
-pub(super) fn prepare(head: &mut RequestHead, conn: &ConnInfo, http: &HttpConnection) -> Result<(), Fault> {
+pub(super) fn prepare(
+    head: &mut RequestHead,
+    conn: &ConnInfo,
+    http: &HttpConnection,
+    identity: Option<&str>,
+) -> Result<(), Fault> {
     if http.normalize_path || http.merge_slashes || http.unescape_slashes {
         normalise(head, http)?;
     }
@@ -47,7 +53,9 @@ pub(super) fn prepare(head: &mut RequestHead, conn: &ConnInfo, http: &HttpConnec
     if http.use_remote_address {
         head.fields
             .retain(|known, name, _| known != Known::Other || !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)));
-        append_to_list(head, b"x-forwarded-for", conn.peer.ip().to_canonical().to_string().as_bytes());
+        let peer = conn.peer.ip().to_canonical().to_string();
+        head.fields.set(b"x-envoy-external-address", external(head, &peer, http.xff_trusted_hops).as_bytes());
+        append_to_list(head, b"x-forwarded-for", peer.as_bytes());
         head.fields.set(b"x-forwarded-proto", scheme);
     } else if head.fields.get(b"x-forwarded-proto").is_none() {
         head.fields.append(b"x-forwarded-proto", scheme);
@@ -59,28 +67,37 @@ pub(super) fn prepare(head: &mut RequestHead, conn: &ConnInfo, http: &HttpConnec
         };
         head.set_scheme(told);
     }
-    client_certificate(head, conn, http.forward_client_cert);
+    client_certificate(head, conn, http.forward_client_cert, identity);
     if http.generate_request_id && head.fields.get(b"x-request-id").is_none() {
         head.fields.append(b"x-request-id", uuid().as_bytes());
     }
     Ok(())
 }
 
+/// The address that we trust to be the caller's: the peer's or, behind trusted proxies, the one that they saw.
+fn external(head: &RequestHead, peer: &str, trusted: u32) -> String {
+    let Some(skipped) = (trusted as usize).checked_sub(1) else { return peer.to_owned() };
+    let told = super::find::field(head, "x-forwarded-for").unwrap_or_default();
+    let told = String::from_utf8_lossy(&told).into_owned();
+    told.split(',').rev().map(str::trim).nth(skipped).map_or(peer, |address| address).to_owned()
+}
+
 fn append_to_list(head: &mut RequestHead, name: &[u8], value: &[u8]) {
     let list = match super::find::field(head, &String::from_utf8_lossy(name)) {
-        Some(held) if !held.is_empty() => [&held, &b", "[..], value].concat(),
+        Some(held) if !held.is_empty() => [&held, &b","[..], value].concat(),
         _ => value.to_vec(),
     };
     head.fields.set(name, &list);
 }
 
 /// `x-forwarded-client-cert`: who the caller proved to be.
-fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClientCert) {
+fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClientCert, identity: Option<&str>) {
     const NAME: &[u8] = b"x-forwarded-client-cert";
     let proven = conn.tls.as_ref().filter(|tls| tls.certificate_hash.is_some());
     let element = || {
         let tls = proven?;
-        let mut element = format!("Hash={};Subject=\"\"", tls.certificate_hash.as_deref()?);
+        let by = identity.map(|identity| format!("By={identity};")).unwrap_or_default();
+        let mut element = format!("{by}Hash={};Subject=\"\"", tls.certificate_hash.as_deref()?);
         tls.uri_sans.iter().for_each(|uri| element.extend([";URI=", uri]));
         Some(element)
     };

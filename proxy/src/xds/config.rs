@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -38,6 +38,7 @@ struct Shared {
     status: watch::Sender<Status>,
     version: watch::Sender<u64>,
     minute: AtomicU32,
+    identity: OnceLock<Box<str>>,
 }
 
 /// How configuration stands, for readiness and the admin interface.
@@ -93,6 +94,7 @@ impl Config {
             status: watch::Sender::new(status),
             version: watch::Sender::new(0),
             minute: AtomicU32::new(0),
+            identity: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -172,6 +174,16 @@ impl Config {
     /// Sets the clock of [`Config::touch`].
     pub(crate) fn set_minute(&self, minute: u32) {
         self.shared.minute.store(minute, Ordering::Relaxed);
+    }
+
+    /// Who we are, as a SPIFFE URI; told once.
+    pub fn set_identity_uri(&self, uri: &str) {
+        let _ = self.shared.identity.set(uri.into());
+    }
+
+    /// Who we are, as a SPIFFE URI, once that was told.
+    pub fn identity(&self) -> Option<&str> {
+        self.shared.identity.get().map(|uri| &**uri)
     }
 
     /// The workload's own keys and the mesh's roots, from the identity agent; `None` leaves what is held.
