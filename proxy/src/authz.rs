@@ -89,6 +89,7 @@ mod tests {
             ..PeerTls::default()
         });
         ConnInfo {
+            peer_workload: Default::default(),
             kind: ListenerKind::Inbound,
             listener: "virtualInbound".into(),
             peer: ([10, 0, 0, 7], 4000).into(),

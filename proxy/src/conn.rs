@@ -1,10 +1,13 @@
 //! What is known of an accepted connection, decided once and then only read.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mesh_types::{Identity, Name};
 
 use crate::model::ListenerKind;
+use crate::record::PeerWorkload;
 
 /// An accepted connection, as policies, logs and metrics see it.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct ConnInfo {
     pub sni: Option<Box<str>>,
     /// Set if we terminated TLS.
     pub tls: Option<PeerTls>,
+    /// What the peer's proxy told of its workload, with its first request over mutual TLS.
+    pub peer_workload: OnceCell<Arc<PeerWorkload>>,
 }
 
 /// The TLS session that we terminated.

@@ -3,12 +3,14 @@
 mod access_log;
 mod connection;
 mod labels;
+pub(crate) mod peer;
 mod recorder;
 mod registry;
 mod request;
 
 pub use access_log::Sink;
 pub use connection::TcpRecord;
+pub use peer::PeerWorkload;
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use request::RequestRecord;

@@ -112,6 +112,7 @@ impl Simulation {
             ..PeerTls::default()
         });
         let conn = ConnInfo {
+            peer_workload: Default::default(),
             kind,
             listener: listener.clone(),
             peer: connection.source,

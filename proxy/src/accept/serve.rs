@@ -49,6 +49,7 @@ pub(super) async fn connection(
     let (snapshot, listener) = redirected(worker, snapshot, captured, destination).await?;
     worker.config.touch(&listener.last_use);
     let mut conn = ConnInfo {
+        peer_workload: Default::default(),
         kind: listener.kind,
         listener: listener.name.clone(),
         peer,

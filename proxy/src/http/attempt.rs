@@ -16,9 +16,9 @@ use super::request::Outgoing;
 use super::timer::{Timer, earlier};
 use super::websocket;
 use crate::fault::{Cause, Fault, Step};
-use crate::model::{RetryPolicy, UpstreamProtocol};
+use crate::model::{ListenerKind, RetryPolicy, UpstreamProtocol};
 use crate::pool::{self, Client};
-use crate::record::RequestRecord;
+use crate::record::{RequestRecord, peer};
 use crate::retry::{self, Tried};
 use crate::route::{Decision, Forward};
 use crate::upstream::{Outcome, Permit, Pick, PickContext, Upstream};
@@ -205,6 +205,12 @@ impl<'a> Attempts<'a> {
     /// What only the chosen endpoint, or the number of the try, tells.
     fn address(&mut self, pick: &Pick) {
         websocket::complete_request(self.head);
+        // Only what goes to a proxy of the mesh, over mutual TLS, tells who calls.
+        if pick.endpoint().mtls && self.call.conn.kind != ListenerKind::Inbound {
+            self.call.worker.recorder.introduction.add(self.head);
+        } else if self.record.attempts > 1 {
+            peer::remove(self.head);
+        }
         if self.forward.host_from_endpoint
             && let Some(host) = &pick.endpoint().hostname
         {

@@ -136,6 +136,7 @@ mod tests {
         let worker = Worker::new(config.clone(), drain, shared, recorder);
         let (peer, destination) = (([10, 0, 0, 2], 1).into(), ([10, 0, 0, 1], 80).into());
         let conn = ConnInfo {
+            peer_workload: Default::default(),
             kind: ListenerKind::Inbound,
             listener: "virtualInbound".into(),
             peer,

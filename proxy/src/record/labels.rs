@@ -87,10 +87,24 @@ fn own(node: &Node) -> End<'_> {
     }
 }
 
-/// What a caller proved: its identity names its namespace, and its service account stands for the workload.
+/// What a caller proved, and told of itself: its identity names its namespace whatever it says.
 fn peer(conn: &ConnInfo) -> End<'_> {
     let Some(identity) = conn.peer_identity() else { return UNKNOWN };
-    End { namespace: identity.namespace(), principal: identity.to_string(), ..UNKNOWN }
+    let proven = End { namespace: identity.namespace(), principal: identity.to_string(), ..UNKNOWN };
+    let Some(told) = conn.peer_workload.get() else { return proven };
+    End {
+        workload: said(&told.name, "unknown"),
+        app: said(&told.app, "unknown"),
+        version: said(&told.version, "unknown"),
+        canonical: said(&told.canonical_name, "unknown"),
+        revision: said(&told.canonical_revision, "latest"),
+        cluster: said(&told.cluster, "unknown"),
+        ..proven
+    }
+}
+
+fn said<'a>(text: &'a str, unsaid: &'a str) -> &'a str {
+    if text.is_empty() { unsaid } else { text }
 }
 
 fn remote(endpoint: &Endpoint) -> End<'_> {

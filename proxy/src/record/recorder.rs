@@ -8,6 +8,7 @@ use mesh_types::{Identity, Name};
 
 use super::access_log::{Line, Sink};
 use super::labels::{self, Outcome};
+use super::peer::{Introduction, PeerWorkload};
 use super::registry::Shard;
 use super::{Registry, RequestRecord, TcpRecord};
 use crate::config::Node;
@@ -21,6 +22,8 @@ const MOST_HANDLES: usize = 8192;
 /// Takes the records of one worker.
 pub struct Recorder {
     node: Arc<Node>,
+    /// What callees are told of us.
+    pub introduction: Introduction,
     shard: Shard,
     sink: Sink,
     handles: RefCell<HashMap<Key, usize>>,
@@ -32,6 +35,7 @@ struct Key {
     tcp: bool,
     kind: ListenerKind,
     peer: Option<Identity>,
+    peer_workload: Option<Arc<PeerWorkload>>,
     cluster: Option<Name>,
     workload: Option<(Name, Name)>,
     protocol: &'static str,
@@ -43,7 +47,7 @@ struct Key {
 impl Recorder {
     /// A worker's recorder.
     pub fn new(node: Arc<Node>, registry: &Registry, sink: Sink) -> Self {
-        Self { node, shard: registry.shard(), sink, handles: RefCell::default() }
+        Self { introduction: Introduction::of(&node), node, shard: registry.shard(), sink, handles: RefCell::default() }
     }
 
     /// A request is over.
@@ -54,6 +58,7 @@ impl Recorder {
             tcp: false,
             kind: conn.kind,
             peer: conn.peer_identity().cloned(),
+            peer_workload: conn.peer_workload.get().cloned(),
             cluster: record.cluster.clone(),
             workload: workload(record.endpoint.as_deref()),
             protocol,
@@ -99,6 +104,7 @@ impl Recorder {
             tcp: true,
             kind: conn.kind,
             peer: conn.peer_identity().cloned(),
+            peer_workload: conn.peer_workload.get().cloned(),
             cluster: record.cluster.clone(),
             workload: workload(record.endpoint.as_deref()),
             protocol: "tcp",

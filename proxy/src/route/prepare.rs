@@ -7,6 +7,7 @@ use super::find::split_query;
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Step};
 use crate::model::{ForwardClientCert, HttpConnection};
+use crate::record::peer;
 
 /// Fields that only this mesh may set; a caller from outside could command the proxy with them.
 const OURS: &[&[u8]] = &[
@@ -67,6 +68,8 @@ pub(super) fn prepare(
         };
         head.set_scheme(told);
     }
+    // Outbound it is the application that speaks, which knows nothing of this.
+    peer::take(head, conn);
     client_certificate(head, conn, http.forward_client_cert, identity);
     if http.generate_request_id && head.fields.get(b"x-request-id").is_none() {
         head.fields.append(b"x-request-id", uuid().as_bytes());

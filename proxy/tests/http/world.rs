@@ -123,6 +123,7 @@ impl Peer {
 
 fn conn(peer: SocketAddr, local: SocketAddr) -> ConnInfo {
     ConnInfo {
+        peer_workload: Default::default(),
         kind: ListenerKind::Outbound,
         listener: "0.0.0.0_80".into(),
         peer,
