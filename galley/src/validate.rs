@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::api::{
-    AuthorizationPolicy, AuthorizationPolicyAction, ClientTls, DestinationRule, HttpRoute, HttpRouteDestination,
-    LoadBalancer, ServiceEntry, StringMatch, TrafficPolicy, VirtualService,
+    AuthorizationPolicy, AuthorizationPolicyAction, CaptureMode, ClientTls, DestinationRule, HttpRoute,
+    HttpRouteDestination, LoadBalancer, ServiceEntry, Sidecar, StringMatch, TrafficPolicy, VirtualService,
 };
 use crate::diagnostic::{Code, Severity};
 use crate::node::{Node, Position, Value};
@@ -31,7 +31,7 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::DestinationRule(object) => checker.destination_rule(&object.spec),
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
-        AnyObject::Sidecar(_) => checker.unserved(&FieldPath::default().field("spec")),
+        AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
         _ => {}
     }
     checker.problems
@@ -150,6 +150,41 @@ impl Checker<'_> {
         }
     }
 
+    fn sidecar(&mut self, spec: &Sidecar) {
+        let path = FieldPath::default().field("spec");
+        if !spec.ingress.is_empty() {
+            self.unserved(&path.field("ingress"));
+        }
+        if spec.inbound_connection_pool.is_some() {
+            self.unserved(&path.field("inboundConnectionPool"));
+        }
+        let policy = spec.outbound_traffic_policy.as_ref();
+        if policy.is_some_and(|policy| policy.egress_proxy.is_some()) {
+            self.unserved(&path.field("outboundTrafficPolicy").field("egressProxy"));
+        }
+        for (index, egress) in spec.egress.iter().enumerate() {
+            let path = path.field("egress").index(index);
+            if egress.port.is_some() {
+                self.unserved(&path.field("port"));
+            }
+            if !egress.bind.is_empty() {
+                self.unserved(&path.field("bind"));
+            }
+            if egress.capture_mode == CaptureMode::None {
+                self.unserved(&path.field("captureMode"));
+            }
+            if egress.hosts.is_empty() {
+                self.error(Code::Missing, &path.field("hosts"), "must be set");
+            }
+            for (index, host) in egress.hosts.iter().enumerate() {
+                if !host.split_once('/').is_some_and(|(namespace, host)| !namespace.is_empty() && !host.is_empty()) {
+                    let message = "must be namespace/host, such as ./* or istio-system/*";
+                    self.error(Code::Invalid, &path.field("hosts").index(index), message);
+                }
+            }
+        }
+    }
+
     fn service_entry(&mut self, spec: &ServiceEntry) {
         let path = FieldPath::default().field("spec");
         for (index, address) in spec.addresses.iter().enumerate() {
@@ -252,11 +287,15 @@ mod tests {
                 "spec.trafficPolicy.loadBalancer.localityLbSetting",
             ),
             ("VirtualService", "{hosts: [a], tcp: [{route: [{destination: {host: a}}]}]}", "spec.tcp"),
-            ("Sidecar", "{egress: [{hosts: ['*/*']}]}", "spec"),
+            ("Sidecar", "{egress: [{port: {number: 80, protocol: HTTP}, hosts: ['*/*']}]}", "spec.egress[0].port"),
+            ("Sidecar", "{ingress: [{port: {number: 80, protocol: HTTP}}]}", "spec.ingress"),
         ];
         for (kind, spec, path) in cases {
             assert_eq!(said(kind, spec), [format!("{path}: {unserved}")], "{kind} {spec}");
         }
+        assert!(said("Sidecar", "{egress: [{hosts: ['*/*']}]}").is_empty());
+        let host = said("Sidecar", "{egress: [{hosts: ['reviews']}]}");
+        assert_eq!(host, ["spec.egress[0].hosts[0]: must be namespace/host, such as ./* or istio-system/*"]);
         assert!(said("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {simple: RANDOM}}}").is_empty());
     }
 

@@ -21,6 +21,11 @@ use crate::world::World;
 
 /// Everything that a proxy may see.
 pub fn generate(world: &World, proxy: &Proxy) -> Resources {
+    everything(world, &proxy.scoped(world))
+}
+
+/// The same for a proxy that was scoped to the world.
+pub(crate) fn everything(world: &World, proxy: &Proxy) -> Resources {
     let mut resources = Resources::default();
     cluster::fixed(&mut resources);
     cluster::outbound(world, proxy, &mut resources);
@@ -40,7 +45,7 @@ pub(crate) fn essentials(world: &World, proxy: &Proxy) -> Resources {
     if proxy.is_gateway() {
         gateway::listeners(world, proxy, &mut resources);
     } else {
-        outbound::capture(world, &mut resources);
+        outbound::capture(world, proxy, &mut resources);
         inbound::listener(world, proxy, &mut resources);
     }
     resources
@@ -64,7 +69,7 @@ pub(crate) fn instances(world: &World, proxy: &Proxy, hosts: &BTreeSet<String>, 
     resources.retain(Kind::Cluster, other);
     resources.retain(Kind::Endpoints, other);
     for service in hosts.iter().filter_map(|host| world.services.get(host)) {
-        if world.sees(proxy.namespace(), service) {
+        if world.sees(proxy, service) {
             cluster::of_service(world, proxy, service, resources);
             outbound::at_instances(world, proxy, service, resources);
         }

@@ -9,6 +9,7 @@ mod ordered;
 mod proxy;
 mod push;
 mod resource;
+mod scope;
 mod shelf;
 mod view;
 mod world;

@@ -1,10 +1,14 @@
 //! Who asks.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::value::Kind;
 use mesh_types::{Labels, NodeId, NodeKind, ON_DEMAND_METADATA};
+
+use crate::scope::Scope;
+use crate::world::World;
 
 /// A proxy, as it introduced itself.
 #[derive(Clone, Debug)]
@@ -15,6 +19,8 @@ pub struct Proxy {
     pub labels: Labels,
     /// It asks for what it uses by name (node metadata `WEFT_ON_DEMAND`); others get all that they may see.
     pub on_demand: bool,
+    /// What it may see of the world that it was [scoped](Self::scoped) to.
+    scope: Option<Arc<Scope>>,
 }
 
 impl Proxy {
@@ -38,7 +44,28 @@ impl Proxy {
         };
         let on_demand = node.metadata.as_ref().and_then(|metadata| metadata.fields.get(ON_DEMAND_METADATA));
         let yes = Kind::StringValue("true".to_owned());
-        Ok(Self { id, labels, on_demand: on_demand.is_some_and(|value| value.kind.as_ref() == Some(&yes)) })
+        Ok(Self {
+            id,
+            labels,
+            on_demand: on_demand.is_some_and(|value| value.kind.as_ref() == Some(&yes)),
+            scope: None,
+        })
+    }
+
+    /// A proxy by what it is.
+    pub fn new(id: NodeId, labels: Labels, on_demand: bool) -> Self {
+        Self { id, labels, on_demand, scope: None }
+    }
+
+    /// The same, as it sees a world.
+    #[must_use]
+    pub(crate) fn scoped(&self, world: &World) -> Self {
+        Self { scope: Scope::of(world, self), ..self.clone() }
+    }
+
+    /// What its `Sidecar` lets it see, if there is one.
+    pub(crate) fn scope(&self) -> Option<&Scope> {
+        self.scope.as_deref()
     }
 
     /// Its namespace.

@@ -62,6 +62,7 @@ impl Shelf {
 fn sight(kind: Kind, proxy: &Proxy) -> u64 {
     let mut hasher = DefaultHasher::new();
     proxy.namespace().hash(&mut hasher);
+    proxy.scope().map(|scope| scope.id).hash(&mut hasher);
     if !matches!(kind, Kind::Cluster | Kind::Endpoints) {
         proxy.labels.hash(&mut hasher);
     }

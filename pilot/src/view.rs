@@ -157,7 +157,7 @@ status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True
             namespace: "default".into(),
             domain: "default.svc.cluster.local".into(),
         };
-        Proxy { id, labels: Default::default(), on_demand }
+        Proxy::new(id, Default::default(), on_demand)
     }
 
     fn named(view: &View, kind: Kind) -> Vec<String> {

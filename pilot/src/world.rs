@@ -11,6 +11,7 @@ use galley::api;
 use galley::{Key, Object, Objects};
 use mesh_types::{Labels, Protocol};
 
+use crate::proxy::Proxy;
 use crate::shelf::Shelf;
 
 pub(crate) use index::Served;
@@ -139,9 +140,14 @@ impl World {
         self.index.served_by(address)
     }
 
-    /// True if a namespace may see a service.
-    pub(crate) fn sees(&self, namespace: &str, service: &Service) -> bool {
-        is_exported(&service.export_to, &service.namespace, namespace)
+    /// True if a service is exported to a proxy's namespace.
+    pub(crate) fn is_exported(&self, proxy: &Proxy, service: &Service) -> bool {
+        is_exported(&service.export_to, &service.namespace, proxy.namespace())
+    }
+
+    /// True if a proxy may see a service: it is exported, and its `Sidecar` does not leave it out.
+    pub(crate) fn sees(&self, proxy: &Proxy, service: &Service) -> bool {
+        self.is_exported(proxy, service) && proxy.scope().is_none_or(|scope| scope.sees(service))
     }
 
     /// Istio's root namespace.
@@ -149,9 +155,9 @@ impl World {
         if self.mesh.root_namespace.is_empty() { "istio-system" } else { &self.mesh.root_namespace }
     }
 
-    /// Services that a namespace may see.
-    pub(crate) fn visible<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Service> {
-        self.services.values().filter(move |service| self.sees(namespace, service))
+    /// Services that a proxy may see.
+    pub(crate) fn visible<'a>(&'a self, proxy: &'a Proxy) -> impl Iterator<Item = &'a Service> {
+        self.services.values().filter(move |service| self.sees(proxy, service))
     }
 
     /// A host as an object of a namespace writes it, in full.

@@ -167,3 +167,26 @@ spec:
     assert_eq!(inbound("productpage", "/reviews/x/../admin"), denied("ns[default]-policy[no-admin]-rule[0]"));
     assert_eq!(mesh.inbound("ratings-v1", None, "/"), cluster("inbound|9080||"));
 }
+
+#[test]
+fn a_sidecar_object_hides_what_it_does_not_name() {
+    let sidecar = |spec: &str| {
+        mesh(&format!("apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: default}}\nspec: {spec}\n"))
+    };
+    let passes = cluster("PassthroughCluster");
+    let some = sidecar("{egress: [{hosts: ['./reviews.default.svc.cluster.local']}]}");
+    assert_eq!(some.get("productpage", "reviews", "/", &[]), cluster(REVIEWS));
+    assert_eq!(some.get("productpage", "ratings", "/", &[]), passes);
+    let closed = sidecar(
+        "{egress: [{hosts: ['*/*', '~default/ratings.default.svc.cluster.local']}], outboundTrafficPolicy: {mode: REGISTRY_ONLY}}",
+    );
+    assert_eq!(closed.get("productpage", "reviews", "/", &[]), cluster(REVIEWS));
+    assert_eq!(closed.get("productpage", "ratings", "/", &[]), Fate::Answer(502, "direct_response".into()));
+    let selected = sidecar("{workloadSelector: {labels: {app: nobody}}, egress: [{hosts: ['~/*']}]}");
+    assert_eq!(
+        selected.get("productpage", "ratings", "/", &[]),
+        cluster("outbound|9080||ratings.default.svc.cluster.local")
+    );
+    let nothing = sidecar("{egress: [{hosts: ['~/*']}]}");
+    assert_eq!(nothing.get("productpage", "reviews", "/", &[]), Fate::Bytes("PassthroughCluster".into()));
+}

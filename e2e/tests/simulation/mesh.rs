@@ -63,7 +63,7 @@ impl Mesh {
             namespace: "default".to_owned(),
             domain: "default.svc.cluster.local".to_owned(),
         };
-        let resources = pilot::generate(&self.world, &Proxy { id, labels, on_demand: false });
+        let resources = pilot::generate(&self.world, &Proxy::new(id, labels, false));
         let sent = Kind::ALL.into_iter().flat_map(|kind| {
             let one = move |(name, resource): (&String, &Arc<pilot::Resource>)| {
                 let resource =

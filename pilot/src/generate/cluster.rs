@@ -109,7 +109,7 @@ impl Spoken {
 
 /// A cluster for every visible port and subset, with its endpoints.
 pub(super) fn outbound(world: &World, proxy: &Proxy, resources: &mut Resources) {
-    for service in world.visible(proxy.namespace()) {
+    for service in world.visible(proxy) {
         of_service(world, proxy, service, resources);
     }
 }
@@ -145,9 +145,23 @@ pub(super) fn endpoints(world: &World, proxy: &Proxy, name: &str) -> Option<Reso
     Some(Resource::new(Kind::Endpoints, &assignment, Vec::new()))
 }
 
+/// Adds a cluster with its endpoints, unless it is there.
+pub(super) fn add(world: &World, proxy: &Proxy, name: &str, resources: &mut Resources) {
+    if resources.get(Kind::Cluster, name).is_none()
+        && let Some(one) = find(world, proxy, name)
+    {
+        resources.add(Kind::Cluster, name, &one.cluster());
+        if one.is_eds() {
+            let assignment = endpoint::assignment(name, &one.port.instances, one.labels);
+            resources.add(Kind::Endpoints, name, &assignment);
+        }
+    }
+}
+
+/// Found whether a `Sidecar` names it or not: a route that is seen leads where it leads.
 fn find<'a>(world: &'a World, proxy: &Proxy, name: &str) -> Option<Outbound<'a>> {
     let name: ClusterName = name.parse().ok().filter(|name: &ClusterName| name.direction == Direction::Outbound)?;
-    let service = world.services.get(&name.host).filter(|service| world.sees(proxy.namespace(), service))?;
+    let service = world.services.get(&name.host).filter(|service| world.is_exported(proxy, service))?;
     let port = service.ports.iter().find(|port| port.number == name.port)?;
     let rule = world.destination_rule(service, proxy.namespace());
     Outbound::new(world, service, port, rule, &name.subset)

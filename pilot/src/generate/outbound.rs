@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use galley::api::MeshOutboundMode;
 use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, PASSTHROUGH_CLUSTER, ports};
 
+use super::cluster;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::route::{Asker, prefix};
 use super::wire::{address, ads, duration, flag};
@@ -21,9 +22,9 @@ use crate::world::{Port, Service, World, host_matches};
 
 /// All outbound listeners and routes.
 pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
-    capture(world, resources);
+    capture(world, proxy, resources);
     let mut http: BTreeSet<u16> = BTreeSet::new();
-    for service in world.visible(proxy.namespace()) {
+    for service in world.visible(proxy) {
         for port in &service.ports {
             if port.protocol.is_http() {
                 http.insert(port.number);
@@ -34,7 +35,11 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
     }
     for port in http {
         resources.add(Kind::Listener, &of_port(port), &http_listener(world, port));
-        resources.add(Kind::Route, &port.to_string(), &routes(world, proxy, port));
+        let routes = routes(world, proxy, port);
+        resources.add(Kind::Route, &port.to_string(), &routes);
+        for (_, name) in clusters(&routes.virtual_hosts) {
+            cluster::add(world, proxy, &name, resources);
+        }
     }
 }
 
@@ -64,7 +69,7 @@ pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, reso
 pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
     let (address, port) = name.rsplit_once('_')?;
     let port: u16 = port.parse().ok()?;
-    let sees = |service: &&Service| world.sees(proxy.namespace(), service);
+    let sees = |service: &&Service| world.sees(proxy, service);
     if address == "0.0.0.0" {
         let mut ports = world.at_port(port).filter(sees).flat_map(|service| &service.ports);
         return ports.any(|one| one.number == port && one.protocol.is_http()).then(|| {
@@ -96,7 +101,7 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
         return Some(Resource::new(Kind::Route, &shell, mentions));
     }
     let (host, port) = name.rsplit_once(':')?;
-    let service = world.services.get(host).filter(|service| world.sees(proxy.namespace(), service))?;
+    let service = world.services.get(host).filter(|service| world.sees(proxy, service))?;
     let port: u16 = port.parse().ok()?;
     let declared = service.ports.iter().find(|one| one.number == port)?;
     if declared.protocol.is_opaque() || declared.protocol.is_http() {
@@ -112,7 +117,7 @@ pub(super) fn virtual_host(world: &World, proxy: &Proxy, name: &str) -> Option<R
     let (route, authority) = name.split_once('/')?;
     let port: u16 = route.parse().ok()?;
     let answers = |service: &&Service| {
-        world.sees(proxy.namespace(), service)
+        world.sees(proxy, service)
             && service.ports.iter().any(|one| one.number == port && one.protocol.is_http())
             && domains(service, proxy).iter().any(|domain| domain == authority)
     };
@@ -157,7 +162,7 @@ fn clusters(hosts: &[rds::VirtualHost]) -> Vec<(Kind, String)> {
 }
 
 /// Where redirected calls arrive. What no other listener takes passes through, or does not.
-pub(super) fn capture(world: &World, resources: &mut Resources) {
+pub(super) fn capture(world: &World, proxy: &Proxy, resources: &mut Resources) {
     let itself = lds::FilterChain {
         name: "virtualOutbound-blackhole".to_owned(),
         filter_chain_match: Some(lds::FilterChainMatch {
@@ -169,7 +174,10 @@ pub(super) fn capture(world: &World, resources: &mut Resources) {
     };
     let rest = lds::FilterChain {
         name: "virtualOutbound-catchall-tcp".to_owned(),
-        filters: vec![tcp_proxy(&world.mesh, if allows_any(world) { PASSTHROUGH_CLUSTER } else { BLACK_HOLE_CLUSTER })],
+        filters: vec![tcp_proxy(
+            &world.mesh,
+            if allows_any(world, proxy) { PASSTHROUGH_CLUSTER } else { BLACK_HOLE_CLUSTER },
+        )],
         ..Default::default()
     };
     let listener = lds::Listener {
@@ -181,7 +189,10 @@ pub(super) fn capture(world: &World, resources: &mut Resources) {
     resources.add(Kind::Listener, "virtualOutbound", &listener);
 }
 
-fn allows_any(world: &World) -> bool {
+fn allows_any(world: &World, proxy: &Proxy) -> bool {
+    if let Some(said) = proxy.scope().and_then(|scope| scope.allow_any) {
+        return said;
+    }
     world.mesh.outbound_traffic_policy.as_ref().is_none_or(|policy| policy.mode == MeshOutboundMode::AllowAny)
 }
 
@@ -270,17 +281,14 @@ fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr) -> l
 
 /// Routes of one service alone, for a port whose protocol was not declared.
 fn sniffed(world: &World, service: &Service, port: u16) -> rds::RouteConfiguration {
-    let nobody = Proxy {
-        id: mesh_types::NodeId {
-            kind: mesh_types::NodeKind::Sidecar,
-            ip: Ipv4Addr::UNSPECIFIED.into(),
-            workload: String::new(),
-            namespace: service.namespace.clone(),
-            domain: String::new(),
-        },
-        labels: Default::default(),
-        on_demand: false,
+    let id = mesh_types::NodeId {
+        kind: mesh_types::NodeKind::Sidecar,
+        ip: Ipv4Addr::UNSPECIFIED.into(),
+        workload: String::new(),
+        namespace: service.namespace.clone(),
+        domain: String::new(),
     };
+    let nobody = Proxy::new(id, Default::default(), false);
     let asker = Asker { world, proxy: &nobody, gateway: "mesh", port };
     rds::RouteConfiguration {
         virtual_hosts: vec![host(&asker, service, vec!["*".to_owned()])],
@@ -320,7 +328,7 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, picks: impl Fn(&Servic
     let asker = Asker { world, proxy, gateway: "mesh", port };
     let mut taken: BTreeSet<String> = BTreeSet::new();
     let mut hosts: BTreeMap<String, rds::VirtualHost> = BTreeMap::new();
-    for service in world.at_port(port).filter(|service| world.sees(proxy.namespace(), service) && picks(service)) {
+    for service in world.at_port(port).filter(|service| world.sees(proxy, service) && picks(service)) {
         if !service.ports.iter().any(|one| one.number == port && one.protocol.is_http()) {
             continue;
         }
@@ -331,7 +339,7 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, picks: impl Fn(&Servic
             hosts.insert(host.name.clone(), host);
         }
     }
-    hosts.into_values().chain([unknown(world)]).collect()
+    hosts.into_values().chain([unknown(world, proxy)]).collect()
 }
 
 /// The VirtualService of a service, or straight to it.
@@ -364,8 +372,8 @@ fn domains(service: &Service, proxy: &Proxy) -> Vec<String> {
 }
 
 /// What nobody serves passes through, or is refused.
-fn unknown(world: &World) -> rds::VirtualHost {
-    let (name, action) = if allows_any(world) {
+fn unknown(world: &World, proxy: &Proxy) -> rds::VirtualHost {
+    let (name, action) = if allows_any(world, proxy) {
         let action = rds::RouteAction {
             cluster_specifier: Some(ClusterSpecifier::Cluster(PASSTHROUGH_CLUSTER.to_owned())),
             timeout: Some(duration(Duration::ZERO)),
