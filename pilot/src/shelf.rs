@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use crate::proxy::Proxy;
 use crate::resource::{Kind, Resource};
 
-/// More are not kept: proxies may ask for names without end.
+/// More are not kept.
 const MOST: usize = 200_000;
 
 /// What was made of a world so far, and for whom.
 #[derive(Default)]
 pub(crate) struct Shelf {
-    made: Mutex<HashMap<Key, Option<Arc<Resource>>>>,
+    made: Mutex<HashMap<Key, Arc<Resource>>>,
 }
 
 type Key = (Kind, String, u64);
@@ -32,14 +32,15 @@ impl Shelf {
     ) -> Option<Arc<Resource>> {
         let key = (kind, name.to_owned(), sight(kind, proxy));
         if let Some(made) = self.made.lock().get(&key) {
-            return made.clone();
+            return Some(made.clone());
         }
-        let made = make().map(Arc::new);
+        // What does not exist is not kept: there is no end of it.
+        let made = Arc::new(make()?);
         let mut shelf = self.made.lock();
         if shelf.len() < MOST {
             shelf.insert(key, made.clone());
         }
-        made
+        Some(made)
     }
 
     /// The same, without what depends on who serves these hosts.

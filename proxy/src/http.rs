@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod buffer;
 mod caller;
 mod exchange;
+pub(crate) mod grpc;
 mod h1;
 mod h2;
 pub(crate) mod lane;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mesh_http::{RequestHead, ResponseHead};
 
 use crate::fault::{Cause, Fault, Sent};
+use crate::http::grpc;
 use crate::model::{RetryOn, RetryPolicy};
 
 /// What came of a try.
@@ -33,14 +34,10 @@ fn answer_is_retriable(on: &RetryOn, codes: &[u16], head: &ResponseHead) -> bool
         || on.gateway_error && matches!(status, 502..=504)
         || on.retriable_4xx && status == 409
         || on.retriable_status_codes && codes.contains(&status);
-    by_status || grpc_status(head).is_some_and(|status| grpc_is_retriable(on, status))
+    by_status || grpc::status(&head.fields).is_some_and(|status| grpc_is_retriable(on, status))
 }
 
 /// A gRPC failure without a body comes with its status among the header fields.
-fn grpc_status(head: &ResponseHead) -> Option<u32> {
-    std::str::from_utf8(head.fields.get(b"grpc-status")?).ok()?.parse().ok()
-}
-
 fn grpc_is_retriable(on: &RetryOn, status: u32) -> bool {
     match status {
         1 => on.grpc_cancelled,

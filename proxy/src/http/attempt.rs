@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::caller::Caller;
 use super::exchange::{Call, no_cluster};
+use super::grpc;
 use super::request::Outgoing;
 use super::timer::{Timer, earlier};
 use super::websocket;
@@ -40,6 +41,8 @@ pub(crate) struct Reply {
     pub(super) client: Client,
     pub(super) request: Outgoing,
     pick: Pick,
+    /// The endpoint was judged by the head.
+    judged: bool,
     limits: Limits,
     tunnel: bool,
     _request: Permit,
@@ -190,8 +193,11 @@ impl<'a> Attempts<'a> {
         let mut head = ResponseHead::default();
         match poll_fn(|cx| self.poll_answer(cx, &mut client, &mut head, caller, timer)).await {
             Ok(()) => {
-                pick.report(Outcome::Answer(head.status));
-                Ok(Answered { head, client, pick })
+                let outcome = outcome(self.head, &head);
+                if let Some(status) = outcome {
+                    pick.report(Outcome::Answer(status));
+                }
+                Ok(Answered { head, client, pick, judged: outcome.is_some() })
             }
             Err(fault) => {
                 if fault.cause.source() == crate::fault::Source::Upstream {
@@ -284,7 +290,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn reply(self, answered: Answered, request: Permit, retry: Option<Permit>) -> Reply {
-        let Answered { mut head, mut client, pick } = answered;
+        let Answered { mut head, mut client, pick, judged } = answered;
         websocket::complete_response(self.head, &mut head);
         let tunnel = match head.status {
             101 => self.head.upgrade,
@@ -300,7 +306,7 @@ impl<'a> Attempts<'a> {
             outgoing = Outgoing::new(false);
         }
         let limits = Limits { one: None, one_deadline: None, ..self.limits };
-        Reply { head, client, request: outgoing, pick, limits, tunnel, _request: request, _retry: retry }
+        Reply { head, client, request: outgoing, pick, judged, limits, tunnel, _request: request, _retry: retry }
     }
 }
 
@@ -319,6 +325,18 @@ struct Answered {
     head: ResponseHead,
     client: Client,
     pick: Pick,
+    judged: bool,
+}
+
+/// The status by which the endpoint is judged; `None` while a gRPC call's is still to come, in trailers.
+fn outcome(request: &RequestHead, answer: &ResponseHead) -> Option<u16> {
+    if !request.is_grpc() || answer.status != 200 {
+        return Some(answer.status);
+    }
+    match grpc::status(&answer.fields) {
+        Some(status) => Some(grpc::as_http(status)),
+        None => (answer.body == BodyLength::Empty).then_some(answer.status),
+    }
 }
 
 struct Failure {
@@ -379,6 +397,14 @@ impl Reply {
     /// Something moved.
     pub(super) fn moved(&mut self) {
         self.limits.moved();
+    }
+
+    /// The answer ended, with this status in its trailers if there was one: a gRPC call is judged by it.
+    pub(super) fn ended(&mut self, status: Option<u32>) {
+        if !std::mem::replace(&mut self.judged, true) {
+            let status = status.map_or(self.head.status, grpc::as_http);
+            self.pick.report(Outcome::Answer(status));
+        }
     }
 
     /// Ready with the failure if time is up.

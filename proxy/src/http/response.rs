@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use super::attempt::Reply;
 use super::body::Piece;
 use super::caller::Caller;
+use super::grpc;
 use super::timer::Timer;
 use crate::fault::Fault;
 use crate::record::RequestRecord;
@@ -63,10 +64,10 @@ fn answer<C: Caller>(
                 reply.moved();
             }
             Poll::Ready(Piece::End(trailers)) => {
-                if let Some(trailers) = trailers {
-                    facts.ended(trailers);
-                }
+                let status = trailers.and_then(grpc::status);
                 caller.send_end(trailers);
+                facts.ended(status);
+                reply.ended(status);
                 return Ok(Poll::Ready(()));
             }
         }

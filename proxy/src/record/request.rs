@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use mesh_http::{Fields, RequestHead, ResponseHead, Version};
+use mesh_http::{RequestHead, ResponseHead, Version};
 use mesh_types::Name;
 
 use crate::fault::{Fault, Flag, Flags};
+use crate::http::grpc;
 use crate::model::{Endpoint, Route, ServiceRef};
 use crate::route::{Action, Answer, Decision};
 use crate::upstream::Pick;
@@ -128,19 +129,19 @@ impl RequestRecord {
         self.status = head.status;
         self.details = Cow::Borrowed("via_upstream");
         self.upstream_time = Some(self.began.elapsed());
-        self.grpc_status = head.fields.get(b"grpc-status").and_then(number);
+        self.grpc_status = grpc::status(&head.fields);
     }
 
-    /// The endpoint's answer ended with trailers.
-    pub fn ended(&mut self, trailers: &Fields) {
-        self.grpc_status = trailers.get(b"grpc-status").and_then(number).or(self.grpc_status);
+    /// The endpoint's answer ended, with this status of gRPC in its trailers if there was one.
+    pub fn ended(&mut self, status: Option<u32>) {
+        self.grpc_status = status.or(self.grpc_status);
     }
 
     /// An answer of our own.
     pub fn answered_here(&mut self, answer: &Answer) {
         self.status = answer.head.status;
         self.details = answer.details.clone();
-        self.grpc_status = answer.head.fields.get(b"grpc-status").and_then(number);
+        self.grpc_status = grpc::status(&answer.head.fields);
         if let Some(flag) = answer.flag {
             self.flags.insert(flag);
         }
@@ -169,8 +170,4 @@ impl RequestRecord {
     pub fn body_bytes(&mut self, received: u64, sent: u64) {
         (self.received, self.sent) = (received, sent);
     }
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }

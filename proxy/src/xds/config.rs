@@ -19,6 +19,9 @@ pub(super) const DEMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many first uses may travel to the client at once; more are told [`DemandError::TooManyWaiting`].
 const DEMANDS_IN_FLIGHT: usize = 1024;
 
+/// A host name of DNS, and a port.
+const LONGEST_AUTHORITY: usize = 253 + 6;
+
 /// Configuration as the proxy sees it. Cheap to clone; shared by all threads.
 #[derive(Clone)]
 pub struct Config {
@@ -128,6 +131,10 @@ impl Config {
     pub async fn virtual_host(&self, route: &Name, authority: &str) -> Result<Arc<Snapshot>, DemandError> {
         let lower = lower_case(authority);
         let snapshot = self.current();
+        // No host has such a name, and nobody is to make us remember it.
+        if lower.len() > LONGEST_AUTHORITY {
+            return Err(DemandError::DoesNotExist);
+        }
         match host_known(&snapshot, route, &lower) {
             Some(known) => known.map(|()| snapshot),
             None => self.demand(DemandKey::Host(route.clone(), lower.as_ref().into())).await,

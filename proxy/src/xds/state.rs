@@ -137,7 +137,7 @@ impl State {
             *held = wanted;
             // What is asked for anew is waited for anew.
             let absent = self.absent.entry(kind).or_default();
-            absent.retain(|name| !more.contains(name));
+            absent.retain(|name| !more.contains(name) && !less.contains(name));
             for name in &less {
                 self.forget(kind, name);
             }

@@ -42,13 +42,13 @@ fn bodies_go_both_ways_in_every_framing() {
             client.send("2\r\nde\r\n0\r\nx-sum: 5\r\n\r\n").await;
             assert!(origin.read_to("x-sum: 5\r\n\r\n").await.starts_with("2\r\nde\r\n"));
             origin.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n").await;
-            assert!(client.read_to("0\r\n\r\n").await.ends_with("4\r\nfour\r\n0\r\n\r\n"));
+            client.read_to("\r\n\r\n4\r\nfour\r\n0\r\n\r\n").await;
             client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello").await;
             assert!(origin.read_to("hello").await.contains("content-length: 5\r\n"));
             // Until close: in chunks to those who understand them.
             origin.send("HTTP/1.1 200 OK\r\n\r\nuntil close").await;
             drop(origin);
-            assert!(client.read_to("0\r\n\r\n").await.contains("until close"));
+            client.read_to("until close\r\n0\r\n\r\n").await;
         },
     );
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::TcpStream;
-use weft_proxy::model::{RetryOn, RetryPolicy, RouteAction, UpstreamProtocol};
+use weft_proxy::model::{OutlierDetection, RetryOn, RetryPolicy, RouteAction, UpstreamProtocol};
 
 use crate::world::{Setting, World, run, target};
 
@@ -352,4 +352,50 @@ fn a_head_that_is_too_large_is_told_so() {
             assert_eq!(response.await.unwrap().status(), 431);
         },
     );
+}
+
+#[test]
+fn an_endpoint_is_judged_by_the_trailers_of_grpc() {
+    let judge = |setting: &mut Setting| {
+        upstream_http2(setting);
+        setting.cluster.outlier = Some(OutlierDetection {
+            consecutive_5xx: 1,
+            consecutive_gateway: 0,
+            consecutive_local: 0,
+            split_local: false,
+            interval: Duration::from_secs(60),
+            base_ejection: Duration::from_secs(60),
+            max_ejection: Duration::from_secs(60),
+            max_ejection_percent: 100,
+        });
+    };
+    run(judge, |world| async move {
+        let mut client = client(&world).await;
+        let mut answers = Vec::new();
+        let calls = async {
+            for _ in 0..2 {
+                let (response, _) = client.send_request(post("/pkg.Service/Call"), true).unwrap();
+                let (parts, body) = response.await.unwrap().into_parts();
+                let (_, trailers) = all(body).await;
+                let status = trailers.as_ref().unwrap_or(&parts.headers)["grpc-status"].clone();
+                let message = parts.headers.get("grpc-message").cloned();
+                answers.push((status, message.map(|message| message.to_str().unwrap().to_owned())));
+            }
+        };
+        let serve = async {
+            let mut origin = origin(&world).await;
+            while let Some(Ok((_, mut respond))) = origin.accept().await {
+                let mut send = respond.send_response(Response::new(()), false).unwrap();
+                let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "14".parse().unwrap())]);
+                send.send_trailers(trailers).unwrap();
+            }
+        };
+        tokio::select! {
+            () = calls => {}
+            () = serve => panic!("the origin ended"),
+        }
+        assert_eq!((answers[0].0.to_str().unwrap(), &answers[0].1), ("14", &None));
+        let refused = answers[1].1.as_deref().unwrap_or_default();
+        assert!(refused.starts_with("no healthy upstream"), "{answers:?}");
+    });
 }
