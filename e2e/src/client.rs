@@ -61,6 +61,28 @@ impl Call {
         answers.pop().ok_or_else(|| anyhow!("no answer"))
     }
 
+    /// Makes the call from a pod over HTTP/2, by prior knowledge.
+    pub fn over_http2_from(&self, pod: &Pod) -> Result<Answer> {
+        pod.inside(|| runtime()?.block_on(self.over_http2()))
+    }
+
+    async fn over_http2(&self) -> Result<Answer> {
+        let start = Instant::now();
+        let stream = tokio::net::TcpStream::connect(self.address).await?;
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request =
+            http::Request::builder().method(&self.method).uri(format!("http://{}{}", self.authority, self.path));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Empty::<Bytes>::new())?;
+        let response = tokio::time::timeout(PATIENCE, sender.send_request(request)).await??;
+        let (head, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
+        Ok(Answer { status: head.status, headers: head.headers, body, took: start.elapsed() })
+    }
+
     /// Makes the call `times` times from a pod, one after the other, on one connection as long as the server keeps
     /// it. Fails at the first call that gets no answer.
     pub fn repeat_from(&self, pod: &Pod, times: usize) -> Result<Vec<Answer>> {

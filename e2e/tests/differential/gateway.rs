@@ -58,6 +58,7 @@ impl Gateways {
         let (envoy, ours) = (Arc::new(lab.pod("envoy", 11)?), Arc::new(lab.pod("ours", 12)?));
         origin::serve(control.clone(), 9001, "v1");
         origin::serve(control.clone(), 9002, "v2");
+        origin::serve(control.clone(), 9003, "h2");
         let config = lab.directory().join("config");
         std::fs::create_dir(&config)?;
         std::fs::write(config.join("mesh.yaml"), YAML.replace("ORIGIN", &control.ip().to_string()))?;
@@ -126,21 +127,22 @@ impl Gateways {
         Ok(this)
     }
 
-    pub(crate) fn ask_envoy(&self, request: &Request) -> Result<Answer> {
-        self.ask(&self.envoy, request)
+    pub(crate) fn ask_envoy(&self, request: &Request, http2: bool) -> Result<Answer> {
+        self.ask(&self.envoy, request, http2)
     }
 
-    pub(crate) fn ask_ours(&self, request: &Request) -> Result<Answer> {
-        self.ask(&self.ours, request)
+    pub(crate) fn ask_ours(&self, request: &Request, http2: bool) -> Result<Answer> {
+        self.ask(&self.ours, request, http2)
     }
 
-    fn ask(&self, pod: &Pod, request: &Request) -> Result<Answer> {
+    fn ask(&self, pod: &Pod, request: &Request, http2: bool) -> Result<Answer> {
         let mut call = Call::get(SocketAddr::new(pod.ip(), PORT), request.host, request.path);
         call.method = Method::from_bytes(request.method.as_bytes())?;
         for (name, value) in request.fields {
             call = call.header(name, value);
         }
-        let answer = call.from(&self.client).with_context(|| request.to_string())?;
+        let answer = if http2 { call.over_http2_from(&self.client) } else { call.from(&self.client) };
+        let answer = answer.with_context(|| format!("{} {request}", pod.name()))?;
         let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in &answer.headers {
             if !IGNORED.contains(&name.as_str()) {

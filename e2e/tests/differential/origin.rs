@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use mesh_testkit::lab::Pod;
 use tokio::net::TcpListener;
 
@@ -38,7 +38,9 @@ async fn listen(port: u16, version: &'static str) -> Result<()> {
                 let calls = calls.clone();
                 async move { Ok::<_, Infallible>(answer(request, version, &calls).await) }
             });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+            // Either version, as the first bytes show.
+            let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let _ = server.serve_connection(TokioIo::new(socket), answer).await;
         });
     }
 }
@@ -63,6 +65,7 @@ async fn answer(request: Request<Incoming>, version: &str, calls: &AtomicUsize) 
         .collect();
     let told = serde_json::json!({
         "version": version,
+        "http": format!("{:?}", parts.version),
         "method": parts.method.as_str(),
         "uri": parts.uri.to_string(),
         "fields": fields,

@@ -99,7 +99,9 @@ async fn answer_here<C: Caller>(
 async fn send_answer<C: Caller>(mut answer: Answer, caller: &mut C, facts: &mut RequestRecord) -> Option<Fault> {
     facts.answered_here(&answer);
     // An answer to HEAD tells how long the body would have been.
-    answer.head.fields.set(b"content-length", answer.body.len().to_string().as_bytes());
+    if !answer.body.is_empty() {
+        answer.head.fields.set(b"content-length", answer.body.len().to_string().as_bytes());
+    }
     caller.send_head(&answer.head, BodyLength::Exact(answer.body.len() as u64));
     caller.send_data(&answer.body);
     caller.send_end(None);

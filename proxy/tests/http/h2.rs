@@ -399,3 +399,28 @@ fn an_endpoint_is_judged_by_the_trailers_of_grpc() {
         assert!(refused.starts_with("no healthy upstream"), "{answers:?}");
     });
 }
+
+#[test]
+fn an_answer_to_head_tells_a_length_and_has_none() {
+    run(upstream_http2, |world| async move {
+        let mut client = client(&world).await;
+        let request = Request::head("http://shop/").body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        let serve = async {
+            let mut origin = origin(&world).await;
+            let (_, mut respond) = origin.accept().await.unwrap().unwrap();
+            let response = Response::builder().header("content-length", "243").body(()).unwrap();
+            respond.send_response(response, true).unwrap();
+            let _ = poll_fn(|cx| origin.poll_closed(cx)).await;
+        };
+        let asked = async {
+            let (parts, body) = response.await.unwrap().into_parts();
+            assert_eq!(parts.headers["content-length"], "243");
+            assert!(all(body).await.0.is_empty());
+        };
+        tokio::select! {
+            () = asked => {}
+            () = serve => panic!("the origin ended"),
+        }
+    });
+}

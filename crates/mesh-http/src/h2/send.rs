@@ -53,7 +53,6 @@ impl<S> Connection<S> {
         let end = !tunnel && (bodiless || body == BodyLength::Empty);
         let framing = match body {
             _ if bodiless => BodyLength::Empty,
-            BodyLength::Empty if !tunnel => BodyLength::Exact(0),
             _ if tunnel => BodyLength::Stream,
             known => known,
         };
