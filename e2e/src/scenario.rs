@@ -42,6 +42,11 @@ pub const ALL: &[Scenario] = &[
         run: traffic::ingress,
     },
     Scenario {
+        title: "Only what is used",
+        expected: "a proxy knows the services that its application has called, and no others",
+        run: traffic::on_demand,
+    },
+    Scenario {
         title: "A canary: 90 % to v1, 10 % to v3",
         expected: "of 1,000 calls 7 to 13 in a hundred reach v3, none v2",
         run: traffic::canary,

@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Package] = &[
     ("curl", "an HTTP client that is not ours"),
     ("nghttp2-client", "an HTTP/2 client that is not ours"),
     ("nghttp2-server", "an HTTP/2 server that is not ours"),
+    ("haproxy", "an HTTP/2 proxy that is not ours"),
     ("golang-go", "builds h2spec"),
     ("python3-venv", "installs stock Envoy"),
 ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use http::StatusCode;
 
 use crate::client::{Answer, Call};
@@ -82,6 +82,24 @@ pub(super) fn grpc(mesh: &mut Mesh) -> Result<String> {
     });
     ensure!(with_status, "no call is counted with its gRPC status");
     Ok(format!("{}, on one connection of the application's; counted with their gRPC status", show(&counts)))
+}
+
+pub(super) fn on_demand(mesh: &mut Mesh) -> Result<String> {
+    let mut told = Vec::new();
+    for (workload, calls) in [("details-v1", &[][..]), ("productpage-v1", &["details", "reviews"])] {
+        let page = mesh.get(workload)?.admin("/config_dump")?.json();
+        let clusters = page["clusters"].as_array().context("no clusters in the dump")?;
+        let outbound = clusters.iter().filter_map(|one| one["name"].as_str()?.strip_prefix("outbound|"));
+        let mut hosts: Vec<&str> = outbound.filter_map(|name| name.rsplit('|').next()?.split('.').next()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        ensure!(hosts == calls, "{workload} calls {calls:?} and knows {hosts:?}");
+        told.push(format!(
+            "{workload} knows {}",
+            if hosts.is_empty() { "nobody".to_owned() } else { hosts.join(" and ") }
+        ));
+    }
+    Ok(told.join("; "))
 }
 
 pub(super) fn ingress(mesh: &mut Mesh) -> Result<String> {

@@ -79,7 +79,7 @@ fn nghttpd_behind_us() {
     let files = tempfile::tempdir().unwrap();
     let large: Vec<u8> = (0..2_000_000_u32).map(|at| (at % 251) as u8).collect();
     std::fs::write(files.path().join("large"), &large).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports();
     run(
         |setting| {
             setting.cluster.http.protocol = UpstreamProtocol::Http2;
@@ -111,4 +111,49 @@ async fn fetch(world: &World, large: &[u8]) {
     }
     let load = output(Command::new("nghttp").args(["-n", "-m", "50", &url])).await;
     assert!(load.status.success(), "{}", text(&load.stderr));
+}
+
+/// HAProxy before us and behind us, both in HTTP/2.
+#[test]
+fn haproxy_on_both_sides() {
+    let [front, back, ours] = free_ports();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("haproxy.cfg");
+    let text = format!(
+        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n\
+         frontend front\n  bind 127.0.0.1:{front}\n  default_backend us\n\
+         backend us\n  server us 127.0.0.1:{ours} proto h2\n\
+         frontend back\n  bind 127.0.0.1:{back} proto h2\n  \
+         http-request return status 200 content-type text/plain hdr x-saw %[req.ver] lf-string %[method]%[path]%[req.hdr(x-sent)]\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let change = |setting: &mut Setting| {
+        setting.cluster.http.protocol = UpstreamProtocol::Http2;
+        setting.origin = Some(([127, 0, 0, 1], back).into());
+        setting.listen = Some(([127, 0, 0, 1], ours).into());
+    };
+    run(change, |_world| async move {
+        let mut haproxy = Command::new("haproxy");
+        let mut haproxy = haproxy.arg("-db").arg("-f").arg(&config).kill_on_drop(true).spawn().unwrap();
+        listening(&front.to_string()).await;
+        let url = format!("http://127.0.0.1:{front}/a/b");
+        let large = format!("x-sent: {}", "v".repeat(6000));
+        for _ in 0..3 {
+            let sent = ["-sSi", "-H", &large, "--data-binary", "@/bin/sh", &url];
+            let done = output(Command::new("curl").args(sent)).await;
+            let answer = text_of(&done);
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-saw: 2.0"), "{answer}");
+            assert!(answer.ends_with(&format!("POST/a/b{}", "v".repeat(6000))), "{answer}");
+        }
+        haproxy.kill().await.unwrap();
+    });
+}
+
+fn text_of(done: &Output) -> String {
+    text(&done.stdout) + &text(&done.stderr)
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: Vec<_> = (0..N).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    std::array::from_fn(|index| held[index].local_addr().unwrap().port())
 }

@@ -29,6 +29,8 @@ pub(crate) struct Setting {
     pub(crate) more: Vec<SocketAddr>,
     /// Instead of the origin that the world keeps.
     pub(crate) origin: Option<SocketAddr>,
+    /// Where the proxy listens, if it matters.
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// Runs a test against a proxy whose only route leads to `origin`.
@@ -57,7 +59,8 @@ impl World {
         addresses.splice(0..0, setting.more.iter().copied());
         let worker = Rc::new(worker(&mut setting, &addresses));
         let config = worker.config.clone();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = setting.listen.unwrap_or(([127, 0, 0, 1], 0).into());
+        let listener = TcpListener::bind(listen).await.unwrap();
         let proxy = listener.local_addr().unwrap();
         let http = Arc::new(setting.http);
         tokio::task::spawn_local(async move {
@@ -186,7 +189,7 @@ fn recorder() -> Recorder {
 }
 
 fn setting() -> Setting {
-    Setting { route: route(), cluster: cluster(), http: connection(), more: Vec::new(), origin: None }
+    Setting { route: route(), cluster: cluster(), http: connection(), more: Vec::new(), origin: None, listen: None }
 }
 
 pub(crate) fn target() -> RouteTarget {
