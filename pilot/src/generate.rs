@@ -15,8 +15,9 @@ use std::collections::BTreeSet;
 
 use mesh_types::ClusterName;
 
+use crate::kind::Kind;
 use crate::proxy::Proxy;
-use crate::resource::{Kind, Resource, Resources};
+use crate::resource::{Resource, Resources};
 use crate::world::World;
 
 /// Everything that a proxy may see.

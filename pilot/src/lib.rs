@@ -5,6 +5,7 @@
 //! ```
 
 mod generate;
+mod kind;
 mod ordered;
 mod proxy;
 mod push;
@@ -15,7 +16,8 @@ mod view;
 mod world;
 
 pub use generate::generate;
+pub use kind::Kind;
 pub use proxy::Proxy;
 pub use push::{Authenticate, Server, Shown};
-pub use resource::{Kind, Resource, Resources};
+pub use resource::{Resource, Resources};
 pub use world::World;

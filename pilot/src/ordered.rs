@@ -4,7 +4,7 @@
 use prost::bytes::Buf;
 use prost::encoding::decode_varint;
 
-use crate::resource::Kind;
+use crate::kind::Kind;
 
 /// Where the maps of a message are.
 #[derive(Debug)]

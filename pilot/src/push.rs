@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::kind::Kind;
 use crate::proxy::Proxy;
-use crate::resource::Kind;
 use crate::view::View;
 use crate::world::World;
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use mesh_types::ClusterName;
 use parking_lot::Mutex;
 
+use crate::kind::Kind;
 use crate::proxy::Proxy;
-use crate::resource::{Kind, Resource};
+use crate::resource::Resource;
 
 /// More are not kept.
 const MOST: usize = 200_000;

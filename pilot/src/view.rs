@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::generate;
+use crate::kind::Kind;
 use crate::proxy::Proxy;
-use crate::resource::{Kind, Resource, Resources};
+use crate::resource::{Resource, Resources};
 use crate::world::{Changed, Served, World};
 
 /// One proxy's view.

@@ -25,8 +25,9 @@ use mesh_types::{
 use super::endpoint;
 use super::policy::Policy;
 use super::wire::{ads, any, config_of, duration, exact, metadata, number, structure, text};
+use crate::kind::Kind;
 use crate::proxy::{Proxy, selects};
-use crate::resource::{Kind, Resource, Resources};
+use crate::resource::{Resource, Resources};
 use crate::world::{Port, Resolution, Service, World};
 
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

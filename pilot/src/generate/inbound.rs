@@ -18,8 +18,9 @@ use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::outbound::every;
 use super::route::prefix;
 use super::wire::{address, any, duration, flag, number};
+use crate::kind::Kind;
 use crate::proxy::{Proxy, selects};
-use crate::resource::{Kind, Resources};
+use crate::resource::Resources;
 use crate::world::{Service, World};
 
 const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";

@@ -16,8 +16,9 @@ use super::cluster;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::route::{Asker, prefix};
 use super::wire::{address, ads, duration, flag};
+use crate::kind::Kind;
 use crate::proxy::Proxy;
-use crate::resource::{Kind, Resource, Resources};
+use crate::resource::{Resource, Resources};
 use crate::world::{Port, Service, World, host_matches};
 
 /// All outbound listeners and routes.

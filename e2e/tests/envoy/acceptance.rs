@@ -1,6 +1,4 @@
-//! Stock Envoy, driven by our control plane: it takes every resource.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+//! Stock Envoy as a sidecar takes every resource.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,13 +6,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::bootstrap::bootstrap;
+
+const NODE: &str = "{id: sidecar~10.0.0.11~reviews-v1.default~default.svc.cluster.local, cluster: reviews.default, metadata: {LABELS: {app: reviews, version: v1}, NAMESPACE: default}}";
 const YAML: &[&str] = &[
-    include_str!("simulation/shop.yaml"),
-    include_str!("../yaml/reviews-subsets.yaml"),
-    include_str!("../yaml/reviews-canary.yaml"),
-    include_str!("../yaml/ratings-retries.yaml"),
-    include_str!("../yaml/ratings-policy.yaml"),
-    include_str!("../yaml/strict.yaml"),
+    include_str!("../simulation/shop.yaml"),
+    include_str!("../../yaml/reviews-subsets.yaml"),
+    include_str!("../../yaml/reviews-canary.yaml"),
+    include_str!("../../yaml/ratings-retries.yaml"),
+    include_str!("../../yaml/ratings-policy.yaml"),
+    include_str!("../../yaml/strict.yaml"),
 ];
 
 /// Ends with the test.
@@ -29,10 +30,7 @@ impl Drop for Running {
 
 #[test]
 fn stock_envoy_takes_every_resource() {
-    let Some(envoy) = std::env::var_os("WEFT_ENVOY") else {
-        eprintln!("SKIPPED: WEFT_ENVOY does not name stock Envoy's binary; `cargo xtask test` installs it");
-        return;
-    };
+    let Some(envoy) = super::envoy() else { return };
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config");
     std::fs::create_dir(&config).unwrap();
@@ -56,16 +54,11 @@ fn stock_envoy_takes_every_resource() {
     let _istiod = Running(istiod.expect("istiod is built"));
     until(|| get(ports[3], "/ready").is_some());
 
-    let bootstrap = directory.path().join("envoy.yaml");
-    std::fs::write(&bootstrap, bootstrap_text(ports[0], ports[4])).unwrap();
+    let file = directory.path().join("envoy.yaml");
+    std::fs::write(&file, bootstrap(NODE, ([127, 0, 0, 1], ports[0]).into(), ports[4])).unwrap();
     let log = std::fs::File::create(directory.path().join("envoy.log")).unwrap();
-    let envoy = Command::new(envoy)
-        .arg("-c")
-        .arg(&bootstrap)
-        .args(["--concurrency", "1"])
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn();
+    let envoy =
+        Command::new(envoy).arg("-c").arg(&file).args(["--concurrency", "1"]).stdout(Stdio::null()).stderr(log).spawn();
     let _envoy = Running(envoy.expect("Envoy starts"));
     // Clusters, endpoints and listeners: each answered.
     until(|| acknowledged(ports[3]) >= 3);
@@ -122,35 +115,4 @@ fn get(port: u16, path: &str) -> Option<String> {
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     text.starts_with("HTTP/1.1 200").then_some(text)
-}
-
-fn bootstrap_text(xds: u16, admin: u16) -> String {
-    format!(
-        "
-node:
-  id: sidecar~10.0.0.11~reviews-v1.default~default.svc.cluster.local
-  cluster: reviews.default
-  metadata: {{LABELS: {{app: reviews, version: v1}}, NAMESPACE: default}}
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
-dynamic_resources:
-  ads_config:
-    api_type: DELTA_GRPC
-    transport_api_version: V3
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
-  cds_config: {{ads: {{}}, resource_api_version: V3}}
-  lds_config: {{ads: {{}}, resource_api_version: V3}}
-static_resources:
-  clusters:
-    - name: xds
-      type: STATIC
-      connect_timeout: 2s
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: {{http2_protocol_options: {{}}}}
-      load_assignment:
-        cluster_name: xds
-        endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {xds}}}}}}}}}]}}]
-"
-    )
 }

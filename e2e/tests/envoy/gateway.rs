@@ -14,6 +14,7 @@ use e2e::story::eventually;
 use http::Method;
 use mesh_testkit::lab::{Lab, Pod, Process, User};
 
+use super::bootstrap::bootstrap;
 use super::origin;
 use super::table::Request;
 
@@ -108,10 +109,14 @@ impl Gateways {
             .env("ISTIO_METAJSON_LABELS", r#"{"istio":"ingress"}"#)
             .env("PROXY_CONFIG", format!(r#"{{"discoveryAddress":"{discovery}","concurrency":1}}"#));
         let proxy = ours.spawn("proxy", &mut proxy)?;
-        let bootstrap = lab.directory().join("envoy.yaml");
-        std::fs::write(&bootstrap, bootstrap_of(envoy.ip(), discovery))?;
+        let file = lab.directory().join("envoy.yaml");
+        let node = format!(
+            "{{id: router~{}~edge.default~default.svc.cluster.local, cluster: edge.default, metadata: {{LABELS: {{istio: ingress}}, NAMESPACE: default}}}}",
+            envoy.ip()
+        );
+        std::fs::write(&file, bootstrap(&node, discovery, 15000))?;
         let mut command = envoy.command(User::Root, envoy_binary);
-        command.arg("-c").arg(&bootstrap).args(["--concurrency", "1", "--base-id", "77"]);
+        command.arg("-c").arg(&file).args(["--concurrency", "1", "--base-id", "77"]);
         let stock = envoy.spawn("envoy", &mut command)?;
         let this = Self { client: lab.outside(), envoy, ours, _processes: vec![istiod, proxy, stock] };
         for (name, pod) in [("envoy", &this.envoy), ("ours", &this.ours)] {
@@ -164,36 +169,4 @@ impl Gateways {
         }
         Ok(Answer { status: answer.status.as_u16(), fields, body: text.replace(&pod.ip().to_string(), "GATEWAY") })
     }
-}
-
-fn bootstrap_of(ip: std::net::IpAddr, discovery: SocketAddr) -> String {
-    format!(
-        "
-node:
-  id: router~{ip}~edge.default~default.svc.cluster.local
-  cluster: edge.default
-  metadata: {{LABELS: {{istio: ingress}}, NAMESPACE: default}}
-dynamic_resources:
-  ads_config:
-    api_type: DELTA_GRPC
-    transport_api_version: V3
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
-  cds_config: {{ads: {{}}, resource_api_version: V3}}
-  lds_config: {{ads: {{}}, resource_api_version: V3}}
-static_resources:
-  clusters:
-    - name: xds
-      type: STATIC
-      connect_timeout: 2s
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: {{http2_protocol_options: {{}}}}
-      load_assignment:
-        cluster_name: xds
-        endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}}}]}}]
-",
-        discovery.ip(),
-        discovery.port()
-    )
 }

@@ -1,8 +1,10 @@
-//! One table of requests, two data planes: stock Envoy and our proxy, gateways under the same configuration from the same
-//! control plane, must answer alike and send the same to the origin.
+//! Stock Envoy, driven by our control plane. As a sidecar it takes every resource; as a gateway beside ours, under the same
+//! configuration, it must answer one table of requests alike and send the same to the origin.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod acceptance;
+mod bootstrap;
 mod gateway;
 mod origin;
 mod table;
@@ -10,13 +12,19 @@ mod table;
 use anyhow::Result;
 use mesh_testkit::lab::Lab;
 
-#[test]
-fn both_data_planes_answer_alike() -> Result<()> {
-    let Some(envoy) = std::env::var_os("WEFT_ENVOY") else {
+/// Its binary; where there is none, that is said loudly, and in CI it is a failure.
+fn envoy() -> Option<std::ffi::OsString> {
+    let found = std::env::var_os("WEFT_ENVOY");
+    if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "in CI nothing is skipped");
         eprintln!("SKIPPED: WEFT_ENVOY does not name stock Envoy's binary (cargo xtask setup installs it)");
-        return Ok(());
-    };
+    }
+    found
+}
+
+#[test]
+fn both_data_planes_answer_alike() -> Result<()> {
+    let Some(envoy) = envoy() else { return Ok(()) };
     let lab = match Lab::new("diff") {
         Ok(lab) => lab,
         Err(error) if std::env::var_os("CI").is_none() => {
