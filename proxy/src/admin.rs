@@ -1,6 +1,7 @@
 //! What operators, kubelets and Prometheus see: admin on 15000 (loopback only), status on 15020 and 15021, metrics on
 //! 15090.
 
+mod dump;
 mod pages;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

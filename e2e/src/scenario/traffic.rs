@@ -88,8 +88,9 @@ pub(super) fn on_demand(mesh: &mut Mesh) -> Result<String> {
     let mut told = Vec::new();
     for (workload, calls) in [("details-v1", &[][..]), ("productpage-v1", &["details", "reviews"])] {
         let page = mesh.get(workload)?.admin("/config_dump")?.json();
-        let clusters = page["clusters"].as_array().context("no clusters in the dump")?;
-        let outbound = clusters.iter().filter_map(|one| one["name"].as_str()?.strip_prefix("outbound|"));
+        let clusters = page.pointer("/configs/0/dynamic_active_clusters").and_then(|all| all.as_array());
+        let clusters = clusters.context("no clusters in the dump")?;
+        let outbound = clusters.iter().filter_map(|one| one["cluster"]["name"].as_str()?.strip_prefix("outbound|"));
         let mut hosts: Vec<&str> = outbound.filter_map(|name| name.rsplit('|').next()?.split('.').next()).collect();
         hosts.sort_unstable();
         hosts.dedup();

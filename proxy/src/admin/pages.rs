@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
-use super::State;
+use super::{State, dump};
 
 /// 200 once everything needed is there, and until the drain begins; else 503 with what is missing.
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
@@ -27,31 +27,17 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], state.registry.render()).into_response()
 }
 
-/// Everything in force, as our model has it; keys never.
+/// Everything in force, where Envoy has it, and what was refused; keys never.
 pub(super) async fn config_dump(Extract(state): Extract<State>) -> Json<Value> {
-    let snapshot = state.config.current();
     let status = state.config.status();
-    let dump = |text: String| Value::String(text);
-    let mut listeners: Vec<_> = snapshot.listeners.values().collect();
-    listeners.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut routes: Vec<_> = snapshot.routes.values().collect();
-    routes.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut clusters: Vec<_> = snapshot.clusters.values().collect();
-    clusters.sort_by(|one, other| one.name.cmp(&other.name));
     let refused: Vec<_> = status
         .refused
         .iter()
         .map(|refusal| json!({"kind": refusal.kind, "name": *refusal.name, "reason": *refusal.reason, "older_in_force": refusal.older_in_force}))
         .collect();
     Json(json!({
-        "version": snapshot.version,
-        "connected": status.connected,
-        "refused": refused,
-        "listeners": listeners.iter().map(|one| json!({"name": *one.name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
-        "routes": routes.iter().map(|one| json!({"name": *one.name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
-        "clusters": clusters.iter().map(|one| json!({"name": *one.name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
-        "endpoints": snapshot.endpoints.iter().map(|(name, one)| json!({"name": **name, "config": dump(format!("{one:?}"))})).collect::<Vec<_>>(),
-        "secrets": snapshot.secrets.keys().map(|name| dump(format!("{name:?}"))).collect::<Vec<_>>(),
+        "configs": dump::configs(&state.config.current()),
+        "weft": {"connected": status.connected, "refused": refused},
     }))
 }
 

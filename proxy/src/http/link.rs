@@ -44,6 +44,8 @@ pub(super) struct Inner {
     driver: Option<Waker>,
     /// The driver is at work, and will see what is changed now.
     driving: bool,
+    /// Nothing was read since too much is to be written.
+    flooded: bool,
     /// The connection is over.
     pub(super) ended: Option<Lost>,
     /// No new streams: the connection closes with its last one.
@@ -77,6 +79,7 @@ impl Link {
             crowded: Vec::new(),
             driver: None,
             driving: false,
+            flooded: false,
             ended: None,
             retired: false,
             ticked: Instant::now(),
@@ -173,7 +176,8 @@ impl Link {
             if inner.ended.is_some() {
                 return Poll::Ready(());
             }
-            if inner.wire.output.pending().len() > FLOODED {
+            inner.flooded = inner.wire.output.pending().len() > FLOODED;
+            if inner.flooded {
                 return Poll::Pending;
             }
             match inner.wire.poll_fill(cx, FRAME) {
@@ -195,6 +199,10 @@ impl Link {
                 Poll::Ready(Ok(())) if inner.blocked.is_empty() || !inner.can_pump() => {
                     inner.relieve();
                     inner.wire.output.rest();
+                    if inner.flooded {
+                        // Reading goes on, and nothing else would say so.
+                        cx.waker().wake_by_ref();
+                    }
                     return Poll::Ready(());
                 }
                 Poll::Ready(Ok(())) => {}
