@@ -275,7 +275,9 @@ impl Line {
             }
             lane.wait(cx);
             if crowded {
-                inner.crowded.push(id);
+                if !inner.crowded.contains(&id) {
+                    inner.crowded.push(id);
+                }
                 inner.wake_driver();
             }
             Poll::Pending

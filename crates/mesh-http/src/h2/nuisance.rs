@@ -39,6 +39,11 @@ impl Nuisance {
         self.idle = self.idle.saturating_sub(4);
     }
 
+    /// Bytes of a body went out: credit for them and a ping to measure the way may come back.
+    pub(super) fn sent(&mut self) {
+        self.idle = self.idle.saturating_sub(3);
+    }
+
     /// A stream was reset before it was answered.
     pub(super) fn taken_back(&mut self) -> Result<(), Fatal> {
         self.taken_back += 1;

@@ -291,6 +291,7 @@ impl<S: Default> Connection<S> {
             promised: head::promised(self.request.body),
             asks: head::asks(&self.request),
             reset: None,
+            answered: false,
             kept: S::default(),
         };
         self.streams.insert(id, stream);
@@ -364,7 +365,7 @@ impl<S: Default> Connection<S> {
             self.ended(id, |stream| stream.sends = Half::Done);
             return Ok(None);
         }
-        if self.role == Role::Server && stream.sends != Half::Done {
+        if self.role == Role::Server && !stream.answered {
             self.nuisance.taken_back()?;
         }
         self.ended(id, |stream| stream.reset = Some(code));

@@ -29,6 +29,7 @@ impl<S> Connection<S> {
             promised: None,
             asks,
             reset: None,
+            answered: false,
             kept,
         };
         self.streams.insert(id, stream);
@@ -59,9 +60,12 @@ impl<S> Connection<S> {
         let start = frame::start_headers(out);
         head::write_response(&mut self.encoder, head, framing, out);
         frame::finish_headers(start, id, end, self.peer.frame, out);
-        if end {
-            self.ended(id, |stream| stream.sends = Half::Done);
-        }
+        self.ended(id, |stream| {
+            stream.answered = true;
+            if end {
+                stream.sends = Half::Done;
+            }
+        });
     }
 
     /// Sends bytes of a body, as many as the windows allow: says how many. With `end`, and if all could be sent, they are
@@ -76,6 +80,9 @@ impl<S> Connection<S> {
         let whole = count == data.len();
         stream.send_window.take(count);
         self.send_window.take(count);
+        if count > 0 {
+            self.nuisance.sent();
+        }
         let mut pieces = data[..count].chunks(largest).peekable();
         while let Some(piece) = pieces.next() {
             let last = end && whole && pieces.peek().is_none();

@@ -27,6 +27,8 @@ pub(super) struct Stream<S> {
     pub(super) asks: Asks,
     /// Over before its time.
     pub(super) reset: Option<Code>,
+    /// We, the server, have sent the head of the response.
+    pub(super) answered: bool,
     pub(super) kept: S,
 }
 

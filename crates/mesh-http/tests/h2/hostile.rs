@@ -1,6 +1,7 @@
 //! What nobody should send, and floods.
 
 use mesh_http::h2::{Code, Event, Fatal, Limits, PREFACE, ResetBy, Role};
+use mesh_http::{BodyLength, ResponseHead};
 
 use super::End;
 
@@ -153,6 +154,35 @@ fn floods_are_ended() {
     for n in 0..5000 {
         server.read(&[get(odd(n)), frame(6, 0, 0, &[0; 8])].concat()).expect("a ping with each request is no flood");
         server.conn.forget(odd(n), Code::Cancel, &mut Vec::new());
+    }
+}
+
+/// What a client says while it is served is no flood, however much it is: credit and pings for a long download, and an end
+/// to each of many calls whose answers had begun.
+#[test]
+fn being_served_is_no_flood() {
+    let mut server = server();
+    server.read(&get(1)).unwrap();
+    server.conn.respond(
+        1,
+        &ResponseHead { status: 200, ..ResponseHead::default() },
+        BodyLength::Stream,
+        &mut Vec::new(),
+    );
+    for _ in 0..5000 {
+        server.conn.data(1, &[0; 100], false, &mut Vec::new());
+        let credits = [frame(8, 0, 0, &[0, 0, 0, 100]), frame(8, 0, 1, &[0, 0, 0, 100]), frame(6, 0, 0, &[0; 8])];
+        server.read(&credits.concat()).expect("credit and pings for what was sent");
+        server.take();
+    }
+    let mut server = self::server();
+    for stream in (1..4000).step_by(2) {
+        server.read(&get(stream)).unwrap();
+        let head = ResponseHead { status: 200, ..ResponseHead::default() };
+        server.conn.respond(stream, &head, BodyLength::Stream, &mut Vec::new());
+        server.read(&frame(3, 0, stream, &[0, 0, 0, 8])).expect("a call is ended by its caller");
+        server.conn.forget(stream, Code::Cancel, &mut Vec::new());
+        server.take();
     }
 }
 
