@@ -50,6 +50,8 @@ pub(super) struct Inner {
     pub(super) ended: Option<Lost>,
     /// No new streams: the connection closes with its last one.
     retired: bool,
+    /// The peer was told that the end is near, and asked to say that it heard.
+    announced: bool,
     ticked: Instant,
     /// Told when a stream ends.
     on_free: Option<Box<dyn Fn()>>,
@@ -82,6 +84,7 @@ impl Link {
             flooded: false,
             ended: None,
             retired: false,
+            announced: false,
             ticked: Instant::now(),
             on_free: None,
             await_settings: Vec::new(),
@@ -148,6 +151,7 @@ impl Link {
     /// Tells the peer to open no more streams.
     pub(crate) fn announce_end(&self) {
         let inner = &mut *self.inner.borrow_mut();
+        inner.announced = true;
         inner.conn.announce_end(inner.wire.output.tail());
     }
 
@@ -290,7 +294,7 @@ impl Inner {
             Event::Reset { stream, code, by } => self.lane(stream, |lane| lane.lost(Lost::Reset(code, by))),
             Event::GoAway { last, .. } => self.goes_away(last),
             // Asked when the end was announced: whoever had not heard of it has by now.
-            Event::Pong if self.conn_is_server() => {
+            Event::Pong if self.announced => {
                 self.conn.go_away(Code::NoError, "", self.wire.output.tail());
                 self.retired = true;
             }

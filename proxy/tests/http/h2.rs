@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use weft_proxy::model::{OutlierDetection, RetryOn, RetryPolicy, RouteAction, UpstreamProtocol};
 
@@ -423,4 +424,29 @@ fn an_answer_to_head_tells_a_length_and_has_none() {
             () = serve => panic!("the origin ended"),
         }
     });
+}
+
+#[test]
+fn an_answer_to_no_ping_ends_nothing() {
+    run(
+        |_| {},
+        |world| async move {
+            let mut peer = world.connect().await;
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            let pong = [0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+            let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1];
+            let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+            peer.0.write_all(&[&preface[..], &settings, &pong].concat()).await.unwrap();
+            // Only once it must have acted on the first is it asked again.
+            let mut told = Vec::new();
+            while !told.ends_with(&[0, 0, 0, 4, 1, 0, 0, 0, 0]) {
+                assert_ne!(peer.0.read_buf(&mut told).await.unwrap(), 0);
+            }
+            peer.0.write_all(&ping).await.unwrap();
+            let answer = [0, 0, 8, 6, 1, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1];
+            while !told.ends_with(&answer) {
+                assert_ne!(peer.0.read_buf(&mut told).await.unwrap(), 0, "the connection was closed");
+            }
+        },
+    );
 }

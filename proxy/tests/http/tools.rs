@@ -20,15 +20,25 @@ async fn answer_all(listener: tokio::net::TcpListener) {
         tokio::task::spawn_local(async move {
             let mut text = Vec::new();
             while socket.read_buf(&mut text).await.is_ok_and(|count| count > 0) {
-                let chunked = text.windows(8).any(|word| word == b" chunked");
-                let last = !chunked || text.windows(5).any(|word| word == b"\r\n0\r\n");
-                if last && text.ends_with(b"\r\n\r\n") {
+                if is_whole(&text) {
                     text.clear();
                     let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
                 }
             }
         });
     }
+}
+
+/// True for a request with all of its body.
+fn is_whole(text: &[u8]) -> bool {
+    let Some(head) = text.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let (head, body) = (String::from_utf8_lossy(&text[..head]).to_lowercase(), &text[head + 4..]);
+    if head.contains("transfer-encoding: chunked") {
+        let last = body.starts_with(b"0\r\n") || body.windows(5).any(|word| word == b"\r\n0\r\n");
+        return last && body.ends_with(b"\r\n\r\n");
+    }
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    body.len() >= length.unwrap_or(0)
 }
 
 async fn output(command: &mut Command) -> Output {
