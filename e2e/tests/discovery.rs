@@ -7,6 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3::Node as WireNode;
+use envoy_types::pb::envoy::service::discovery::v3 as ads;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use galley::Objects;
 use mesh_runtime::Readiness;
 use mesh_types::{NodeId, NodeKind};
@@ -244,4 +248,62 @@ async fn what_was_used_is_known_after_a_restart() {
     let snapshot = until(&again, "as before", |snapshot| snapshot.version > 0).await;
     assert_eq!(outbound(&snapshot), [REVIEWS], "everything is there before the first request");
     assert!(snapshot.listener_for(service()).is_some() && snapshot.routes["9080"].exact.contains_key("reviews"));
+}
+
+const KEYS: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec:
+  selector: {istio: ingress}
+  servers:
+    - port: {number: 8443, name: https, protocol: HTTPS}
+      tls: {mode: SIMPLE, credentialName: shop-keys}
+      hosts: ['*']
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: shop-keys, namespace: default}
+type: kubernetes.io/tls
+stringData: {tls.crt: CERTIFICATE, tls.key: KEY}
+";
+
+/// Asks for the keys of a gateway, as anybody can on the plain port; says whether they came.
+async fn are_told(server: &Server) -> bool {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = serve(server, listener);
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = AggregatedDiscoveryServiceClient::new(endpoint.connect().await.unwrap());
+    let labels = Struct { fields: [("istio".to_owned(), text("ingress"))].into() };
+    let labels = Value { kind: Some(Kind::StructValue(labels)) };
+    let node = WireNode {
+        id: "router~10.0.0.50~edge.default~default.svc.cluster.local".to_owned(),
+        metadata: Some(Struct { fields: [("LABELS".to_owned(), labels)].into() }),
+        ..Default::default()
+    };
+    let request = ads::DeltaDiscoveryRequest {
+        node: Some(node),
+        type_url: pilot::Kind::Secret.url().to_owned(),
+        resource_names_subscribe: vec!["kubernetes://shop-keys".to_owned()],
+        ..Default::default()
+    };
+    let requests = tokio_stream::StreamExt::chain(tokio_stream::iter([request]), tokio_stream::pending());
+    let mut responses = client.delta_aggregated_resources(requests).await.unwrap().into_inner();
+    let response = responses.message().await.unwrap().unwrap();
+    serving.shutdown_background();
+    assert_eq!(response.resources.len() + response.removed_resources.len(), 1, "{response:?}");
+    !response.resources.is_empty()
+}
+
+fn text(text: &str) -> Value {
+    Value { kind: Some(Kind::StringValue(text.to_owned())) }
+}
+
+#[tokio::test]
+async fn keys_are_told_to_who_is_proven_and_to_nobody_else() {
+    let control = ControlPlane::start(KEYS).await;
+    assert!(!are_told(&control.server).await, "anybody got the keys");
+    let proven = control.server.with_authentication(Arc::new(|_, _| Ok(())));
+    assert!(are_told(&proven).await);
 }
