@@ -21,6 +21,7 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
     match object {
         AnyObject::VirtualService(object) => checker.virtual_service(&object.spec),
         AnyObject::DestinationRule(object) => checker.destination_rule(&object.spec),
+        AnyObject::PeerAuthentication(object) => checker.peer_authentication(&object.spec),
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),

@@ -1,7 +1,8 @@
 //! What is said of objects that are not right.
 
 fn said(kind: &str, spec: &str) -> Vec<String> {
-    let group = if kind == "AuthorizationPolicy" { "security" } else { "networking" };
+    let security = matches!(kind, "AuthorizationPolicy" | "PeerAuthentication");
+    let group = if security { "security" } else { "networking" };
     let text = format!("apiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
     let loaded = crate::load(&"f.yaml".into(), &text);
     loaded.diagnostics.iter().map(|one| format!("{}: {}", one.path, one.message)).collect()
@@ -69,4 +70,41 @@ fn rules_must_say_what_is_done() {
             "spec.servers[1].port.protocol: \"HTP\" is no protocol of a gateway",
         ]
     );
+}
+
+#[test]
+fn policies_say_who_and_what() {
+    let wrong = said(
+        "AuthorizationPolicy",
+        "{action: DENY, rules: [{from: [{}], to: [{operation: {}}], when: [{key: 'request.headers[x', values: [a]}, {key: source.ip, values: [here]}, {key: destination.port}]}, {from: [{source: {ipBlocks: [10.0.0.0/33], serviceAccounts: ['a/b/c', 'x*']}}], to: [{operation: {ports: ['http', '0']}}]}]}",
+    );
+    let expected = [
+        "spec.rules[0].from[0].source: must be set",
+        "spec.rules[0].to[0].operation: says nothing: one of its fields must be set",
+        "spec.rules[0].when[0].key: must be request.headers[name]",
+        "spec.rules[0].when[1].values[0]: \"here\" is neither an address nor a network such as 10.0.0.0/8",
+        "spec.rules[0].when[2].values: must be set, or notValues",
+        "spec.rules[1].from[0].source.ipBlocks[0]: \"10.0.0.0/33\" is neither an address nor a network such as 10.0.0.0/8",
+        "spec.rules[1].from[0].source.serviceAccounts[0]: \"a/b/c\" is neither an account nor namespace/account; there are no wildcards",
+        "spec.rules[1].from[0].source.serviceAccounts[1]: \"x*\" is neither an account nor namespace/account; there are no wildcards",
+        "spec.rules[1].to[0].operation.ports[0]: \"http\" is no port (1 to 65535)",
+        "spec.rules[1].to[0].operation.ports[1]: \"0\" is no port (1 to 65535)",
+    ];
+    assert_eq!(wrong, expected);
+    let nothing = said("AuthorizationPolicy", "{action: DENY}");
+    assert_eq!(
+        nothing,
+        ["spec.rules: must be set: DENY without rules refuses nothing; `rules: [{}]` refuses everything"]
+    );
+    assert!(said("AuthorizationPolicy", "{}").is_empty(), "ALLOW without rules allows nothing, which is a policy");
+    let ports = said("PeerAuthentication", "{portLevelMtls: {8080: {mode: DISABLE}}}");
+    assert_eq!(ports, ["spec.portLevelMtls: needs spec.selector.matchLabels: ports are those of chosen workloads"]);
+}
+
+#[test]
+fn a_field_that_is_not_served_is_refused_by_its_presence() {
+    let tunnel = said("DestinationRule", "{host: a, trafficPolicy: {tunnel: {targetHost: b, targetPort: 1}}}");
+    assert_eq!(tunnel, ["spec.trafficPolicy.tunnel: is not supported by this version"]);
+    let target = said("AuthorizationPolicy", "{targetRef: {kind: Gateway, name: a}}");
+    assert_eq!(target, ["spec.targetRef: is not supported by this version"]);
 }
