@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use mesh_runtime::{Drain, Readiness};
+use mesh_runtime::{Blocker, Drain, Readiness};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::LocalSet;
 
@@ -49,7 +49,8 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         for index in 0..settings.concurrency {
             let (config, drain, shared) = (config.clone(), drain.clone(), shared.clone());
             let recorder = Recorder::new(node.clone(), &registry, sink.clone());
-            let body = move || work(|| Worker::new(config, drain, shared, recorder));
+            let listeners = readiness.block("listeners");
+            let body = move || work(|| Worker::new(config, drain, shared, recorder), listeners);
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(body).context("a worker thread")?;
         }
         tokio::spawn(async move {
@@ -69,7 +70,7 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
 }
 
 /// A worker thread's life.
-fn work(make: impl FnOnce() -> Worker) {
+fn work(make: impl FnOnce() -> Worker, listeners: Blocker) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -86,7 +87,7 @@ fn work(make: impl FnOnce() -> Worker) {
                 tidied.upstreams.tidy();
             }
         });
-        accept::listen(worker).await;
+        accept::listen(worker, listeners).await;
     });
 }
 

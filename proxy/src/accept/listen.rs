@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use mesh_runtime::Blocker;
 use mesh_types::Name;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::serve;
-use crate::model::Snapshot;
+use crate::model::{ListenerKind, Snapshot};
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
@@ -24,8 +25,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 type Key = (Name, SocketAddr);
 
 /// Keeps this worker's sockets as the configuration says, until the thread ends. They stay open while the process drains:
-/// callers that have not heard yet must not meet a closed door (P05).
-pub async fn listen(worker: Rc<Worker>) {
+/// callers that have not heard yet must not meet a closed door (P05). `blocker` is dropped once the first configuration's
+/// sockets are open; a gateway's port that cannot be opened holds up nothing but itself.
+pub async fn listen(worker: Rc<Worker>, blocker: Blocker) {
+    let mut blocker = Some(blocker);
     let mut version = worker.config.watch_version();
     let mut open: HashMap<Key, JoinHandle<()>> = HashMap::new();
     loop {
@@ -38,7 +41,7 @@ pub async fn listen(worker: Rc<Worker>) {
             }
             stays
         });
-        let mut failed = false;
+        let (mut failed, mut captures) = (false, true);
         for key in wanted {
             if !open.contains_key(&key) {
                 match bind(key.1) {
@@ -46,18 +49,28 @@ pub async fn listen(worker: Rc<Worker>) {
                         let task = tokio::task::spawn_local(accept(worker.clone(), key.0.clone(), listener));
                         open.insert(key, task);
                     }
+                    // A kernel without this family has no callers of it either.
+                    Err(error) if error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => {}
                     Err(error) => {
                         failed = true;
+                        captures &= is_gateways(&snapshot, &key.0);
                         tracing::error!(listener = %key.0, address = %key.1, "cannot listen: {error}");
                     }
                 }
             }
+        }
+        if snapshot.version > 0 && captures {
+            blocker.take();
         }
         tokio::select! {
             changed = version.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(PAUSE), if failed => {}
         }
     }
+}
+
+fn is_gateways(snapshot: &Snapshot, listener: &Name) -> bool {
+    snapshot.listeners.get(listener).is_some_and(|listener| listener.kind == ListenerKind::Gateway)
 }
 
 fn wanted(snapshot: &Snapshot) -> Vec<Key> {
