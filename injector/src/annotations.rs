@@ -18,6 +18,7 @@ pub(crate) const STATUS: &str = "sidecar.istio.io/status";
 pub(crate) const OVERRIDES: &str = "proxy.istio.io/overrides";
 pub(crate) const PROXY_IMAGE: &str = "sidecar.istio.io/proxyImage";
 pub(crate) const PROXY_IMAGE_TYPE: &str = "sidecar.istio.io/proxyImageType";
+const USER_VOLUME: &str = "sidecar.istio.io/userVolume";
 const PROXY_CONFIG: &str = "proxy.istio.io/config";
 
 /// What the annotations of a pod ask for; `None` where they do not say.
@@ -106,7 +107,7 @@ impl Asks {
             "sidecar.istio.io/proxyCPULimit" => self.resources.cpu_limit = Some(read::quantity(value)?),
             "sidecar.istio.io/proxyMemory" => self.resources.memory = Some(read::quantity(value)?),
             "sidecar.istio.io/proxyMemoryLimit" => self.resources.memory_limit = Some(read::quantity(value)?),
-            "sidecar.istio.io/userVolume" => self.user_volumes = objects_by_name(value)?,
+            USER_VOLUME => self.user_volumes = objects_by_name(value)?,
             "sidecar.istio.io/userVolumeMount" => self.user_volume_mounts = mounts_by_name(value)?,
             "sidecar.istio.io/logLevel" => self.log_level = Some(read::proxy_log_level(value)?),
             "sidecar.istio.io/componentLogLevel" => {
@@ -154,6 +155,11 @@ impl Asks {
         }
         Ok(())
     }
+}
+
+/// The volumes that an annotation asks for, by name; none if it cannot be read.
+pub(crate) fn user_volumes(annotations: &Labels) -> Object {
+    annotations.get(USER_VOLUME).and_then(|text| objects_by_name(text).ok()).unwrap_or_default()
 }
 
 /// A setting of the pod's, out of YAML, checked.

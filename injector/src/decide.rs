@@ -33,8 +33,6 @@ pub enum Reason {
     NeverSelected,
     /// It does not ask, and `global.proxy.autoInject` is disabled.
     NotAsked,
-    /// Its namespace is not in the mesh, or in the mesh of another revision.
-    NotSelected(String),
     /// It has all that an injection would add.
     AlreadyInjected,
     /// The request does not create a pod.
@@ -110,7 +108,6 @@ impl fmt::Display for Reason {
             Self::NotAsked => {
                 write!(f, "global.proxy.autoInject is disabled and the pod has no label {INJECT}: \"true\"")
             }
-            Self::NotSelected(why) => f.write_str(why),
             Self::AlreadyInjected => f.write_str("it is injected already"),
             Self::NotACreation(what) => write!(f, "the request is no creation of a pod ({what})"),
         }

@@ -24,6 +24,8 @@
 //! server sends, by labels of namespaces and pods, is for the webhook's selectors, as in Istio: the webhook does not look
 //! at namespaces a second time, since what it has heard of them may be older than what the API server knows.
 //!
+//! For files there is [`inject_object`].
+//!
 //! From the outside to the inside: [`mod@review`] (the wire), [`mod@inject`] (the order of work), `decide` (whether),
 //! `plan` (what, out of settings and `annotations`), `template` (containers, volumes, labels), `merge` (the user's own
 //! container), `probes`, `prometheus`, `order`, `status` (what was added, and how it is taken away again).
@@ -35,6 +37,7 @@ mod image;
 pub mod inject;
 mod json;
 mod merge;
+mod offline;
 mod order;
 mod owner;
 mod plan;
@@ -52,6 +55,7 @@ mod warnings;
 pub use context::Context;
 pub use decide::{Asked, Reason};
 pub use inject::{Injection, Outcome, inject};
+pub use offline::{Report, inject_object};
 pub use owner::Workload;
 pub use refusal::Refusal;
 pub use review::{NotAReview, Review, review};

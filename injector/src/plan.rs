@@ -56,6 +56,14 @@ impl<'a> Plan<'a> {
         let mut config = settings.proxy_config.clone();
         asks.config.iter().cloned().for_each(|layer| config.overlay(layer));
         let native = template == Template::Sidecar && asks.native.unwrap_or_else(|| settings.facts.prefers_native());
+        let app_containers: Vec<String> =
+            pod.containers.iter().map(pod::name).filter(|name| *name != PROXY).map(str::to_owned).collect();
+        if native && app_containers.is_empty() {
+            return Err(Refusal::because(format!(
+                "spec.containers: a native sidecar stands among the init containers, and there is no container beside \
+                 {PROXY}"
+            )));
+        }
         let hold = config.holds_application() || settings.values.global.proxy.hold_application_until_proxy_starts;
         let values = &settings.values.global;
         let workload = context.workload.clone().unwrap_or_else(|| Workload::of(pod));
@@ -73,13 +81,7 @@ impl<'a> Plan<'a> {
                 .get("securityContext")
                 .is_some_and(|context| context["seccompProfile"].is_object()),
             network: networks.into_iter().flatten().find(|name| !name.is_empty()).cloned().unwrap_or_default(),
-            app_containers: pod
-                .containers
-                .iter()
-                .map(pod::name)
-                .filter(|name| *name != PROXY)
-                .map(str::to_owned)
-                .collect(),
+            app_containers,
             pod_ports: pod.running().flat_map(|container| json::items(container, "ports")).cloned().collect(),
             settings,
             context,

@@ -51,11 +51,6 @@ impl ProxyConfig {
         self.0.insert(field.to_owned(), value);
     }
 
-    /// Everything that is wrong with it, as `<field>: <sentence>`.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        problems(&self.0)
-    }
-
     /// Environment of the proxy that users set.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
         let metadata = self.0.get("proxyMetadata").and_then(Value::as_object);

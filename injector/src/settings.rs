@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use facts::{Facts, KubernetesVersion, NativeSidecars, UnreadableVersion};
 
 use crate::decide::Policy;
-use crate::proxy_config::ProxyConfig;
+use crate::proxy_config::{self, ProxyConfig};
 use crate::template::Template;
 use values::Values;
 
@@ -56,8 +56,8 @@ impl Settings {
         let values: Values = typed(tree, "values", &mut problems);
         problems.extend(values.problems());
         let mesh: mesh::Mesh = typed(parse(mesh, "mesh", &mut problems), "mesh", &mut problems);
-        let proxy_config = ProxyConfig::of_mesh(mesh.default_config, &values);
-        problems.extend(proxy_config.problems().into_iter().map(|problem| format!("mesh: defaultConfig.{problem}")));
+        let wrong = proxy_config::problems(&mesh.default_config);
+        problems.extend(wrong.into_iter().map(|problem| format!("mesh: defaultConfig.{problem}")));
         let default_template = default_template(&values).unwrap_or_else(|wrong| {
             problems.push(wrong);
             Template::default()
@@ -73,7 +73,7 @@ impl Settings {
         Ok(Self {
             policy,
             default_template,
-            proxy_config,
+            proxy_config: ProxyConfig::of_mesh(mesh.default_config, &values),
             trust_domain: trust_domain.map_or("cluster.local", String::as_str).to_owned(),
             prometheus_merge: mesh.enable_prometheus_merge.unwrap_or(true),
             values,
@@ -98,13 +98,12 @@ fn default_template(values: &Values) -> Result<Template, String> {
 
 /// JSON or YAML without its nulls: a null is as good as an absent value.
 fn parse(text: &str, what: &str, problems: &mut Vec<String>) -> Value {
-    if text.trim().is_empty() {
-        return Value::Object(serde_json::Map::new());
-    }
-    let mut tree = serde_yaml_ng::from_str(text).unwrap_or_else(|error| {
+    let read: Result<Option<Value>, _> = serde_yaml_ng::from_str(text);
+    let tree = read.unwrap_or_else(|error| {
         problems.push(format!("{what}: {error}"));
-        Value::Object(serde_json::Map::new())
+        None
     });
+    let mut tree = tree.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     drop_nulls(&mut tree);
     tree
 }

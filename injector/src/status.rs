@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::annotations::{OVERRIDES, STATUS};
+use crate::annotations::{self, OVERRIDES, STATUS};
 use crate::json::{self, Object};
 use crate::plan::{INIT, PROXY, VALIDATION};
 use crate::pod::{self, Pod};
 use crate::refusal::Refusal;
-use crate::{probes, prometheus};
+use crate::{probes, prometheus, template};
 
 /// What was added, as Istio writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,10 +66,13 @@ pub(crate) fn undo(pod: &mut Pod) -> Result<(), Refusal> {
     pod.image_pull_secrets.retain(|secret| !added(&status.image_pull_secrets, pod::name(secret)));
     restore(&mut pod.containers, overrides.containers, "containers")?;
     restore(&mut pod.init_containers, overrides.init_containers, "initContainers")?;
+    let asked = annotations::user_volumes(&pod.annotations);
     let mounted: Vec<String> = pod.init_containers.iter().chain(&pod.containers).flat_map(mounts).collect();
     pod.volumes.retain(|volume| {
         let name = pod::name(volume);
-        !added(&status.volumes, name) || mounted.iter().any(|mounted| mounted == name)
+        // What is added again goes in any case; of others' volumes only what nobody has a use for.
+        let returns = template::is_volume(name) || asked.contains_key(name);
+        !added(&status.volumes, name) || (!returns && mounted.iter().any(|mounted| mounted == name))
     });
     Ok(())
 }

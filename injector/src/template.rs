@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub(crate) use init::container as init_container;
 pub(crate) use metadata::apply as apply_metadata;
 pub(crate) use proxy::{USER, container as proxy_container};
-pub(crate) use volumes::of_pod as volumes;
+pub(crate) use volumes::{is_ours as is_volume, of_pod as volumes};
 
 /// The templates: a proxy beside an application, or a proxy that is the application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -37,7 +37,7 @@ const SERVED: &[&str] = &[
     "sidecar.istio.io/proxyMemoryLimit",
     "sidecar.istio.io/rewriteAppHTTPProbers",
     super::STATUS,
-    "sidecar.istio.io/userVolume",
+    super::USER_VOLUME,
     "sidecar.istio.io/userVolumeMount",
     "status.sidecar.istio.io/port",
     "traffic.sidecar.istio.io/excludeInboundPorts",

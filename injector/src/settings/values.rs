@@ -210,6 +210,8 @@ impl Values {
     pub(crate) fn problems(&self) -> Vec<String> {
         let (global, proxy) = (&self.global, &self.global.proxy);
         let checks = [
+            ("revision", if self.revision.is_empty() { Ok(()) } else { check_domain(&self.revision) }),
+            ("global.istioNamespace", check_domain(&global.istio_namespace)),
             ("global.variant", image::check_type(&global.variant)),
             ("global.imagePullPolicy", check_pull_policy(&global.image_pull_policy)),
             ("global.logging.level", read::log_levels(&global.logging.level).map(drop)),
@@ -258,7 +260,7 @@ fn check_pull_policy(policy: &str) -> Result<(), String> {
 
 fn check_domain(domain: &str) -> Result<(), String> {
     let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if domain.split('.').all(label) { Ok(()) } else { Err(format!("{domain:?} is not a DNS domain")) }
+    if domain.split('.').all(label) { Ok(()) } else { Err(format!("{domain:?} is no DNS name")) }
 }
 
 /// A word that YAML may have taken for a number, such as the tag `1.24`.

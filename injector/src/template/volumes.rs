@@ -17,18 +17,26 @@ const MOUNTS: &[(&str, &str)] = &[
     ("istio-podinfo", "/etc/istio/pod"),
 ];
 
-/// The volumes, the user's own last.
+/// The volumes, the user's own last. A name that is the user's own replaces ours.
 pub(crate) fn of_pod(plan: &Plan<'_>) -> Vec<Object> {
-    let ours = MOUNTS.iter().map(|(name, _)| named(name, source(name)));
-    let users = plan.asks.user_volumes.iter().map(|(name, source)| named(name, source.clone()));
-    ours.chain(users).collect()
+    let users = &plan.asks.user_volumes;
+    let ours = MOUNTS.iter().filter(|(name, _)| !users.contains_key(*name));
+    let ours = ours.map(|(name, _)| named(name, source(name)));
+    ours.chain(users.iter().map(|(name, source)| named(name, source.clone()))).collect()
 }
 
-/// Where the proxy has them.
+/// True if a volume of this name is added to every pod.
+pub(crate) fn is_ours(name: &str) -> bool {
+    MOUNTS.iter().any(|(ours, _)| *ours == name)
+}
+
+/// Where the proxy has them. A place that is the user's own replaces ours.
 pub(super) fn mounts(plan: &Plan<'_>) -> Vec<Value> {
-    let ours = MOUNTS.iter().map(|(name, path)| json!({ "name": name, "mountPath": path }));
-    let users = plan.asks.user_volume_mounts.iter().map(|(name, mount)| named(name, mount.clone()).into());
-    ours.chain(users).collect()
+    let users = &plan.asks.user_volume_mounts;
+    let taken = |path: &str| users.values().any(|mount| mount["mountPath"] == path);
+    let ours = MOUNTS.iter().filter(|(_, path)| !taken(path));
+    let ours = ours.map(|(name, path)| json!({ "name": name, "mountPath": path }));
+    ours.chain(users.iter().map(|(name, mount)| named(name, mount.clone()).into())).collect()
 }
 
 fn named(name: &str, rest: Value) -> Object {
