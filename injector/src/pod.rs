@@ -28,9 +28,10 @@ impl Pod {
     pub(crate) fn open(pod: &Value) -> Result<Self, Refusal> {
         let Value::Object(pod) = pod else { return Err(Refusal::because("the pod is not an object")) };
         let mut opening = Opening::default();
-        let mut rest = pod.clone();
-        let mut metadata = opening.object(rest.remove("metadata"), "metadata");
-        let mut spec = opening.object(rest.remove("spec"), "spec");
+        let of_pod = |key: &str| pod.get(key).cloned();
+        let mut metadata = opening.object(of_pod("metadata"), "metadata");
+        let mut spec = opening.object(of_pod("spec"), "spec");
+        let others = pod.iter().filter(|(key, _)| !matches!(key.as_str(), "metadata" | "spec"));
         let pod = Self {
             labels: opening.strings(metadata.remove("labels"), "metadata.labels"),
             annotations: opening.strings(metadata.remove("annotations"), "metadata.annotations"),
@@ -38,7 +39,7 @@ impl Pod {
             init_containers: opening.containers(spec.remove("initContainers"), "spec.initContainers"),
             volumes: opening.named(spec.remove("volumes"), "spec.volumes"),
             image_pull_secrets: opening.objects(spec.remove("imagePullSecrets"), "spec.imagePullSecrets"),
-            rest,
+            rest: others.map(|(key, value)| (key.clone(), value.clone())).collect(),
             metadata,
             spec,
         };
@@ -184,12 +185,19 @@ impl Opening {
     fn containers(&mut self, value: Option<Value>, path: &str) -> Vec<Object> {
         let containers = self.named(value, path);
         for container in &containers {
-            let field = |key: &str| format!("{path}: {} of container {}", key, name(container));
+            let mut wrong = |key: &str, what: &str| {
+                self.refusal.add(format!("{path}: {key} of container {} is not {what}", name(container)));
+            };
             for key in CONTAINER_OBJECTS {
-                drop(self.object(container.get(*key).cloned(), &field(key)));
+                if container.get(*key).is_some_and(|value| !value.is_object() && !value.is_null()) {
+                    wrong(key, "an object");
+                }
             }
             for key in CONTAINER_LISTS {
-                drop(self.objects(container.get(*key).cloned(), &field(key)));
+                let objects = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+                if container.get(*key).is_some_and(|value| !objects(value) && !value.is_null()) {
+                    wrong(key, "a list of objects");
+                }
             }
         }
         containers

@@ -103,6 +103,7 @@ pub(crate) struct Init {
     pub(crate) image: String,
     pub(crate) force_apply_iptables: bool,
     pub(crate) resources: Object,
+    pub(crate) seccomp_profile: Object,
 }
 
 /// `sidecarInjectorWebhook`.
@@ -112,7 +113,6 @@ pub(crate) struct Webhook {
     pub(crate) always_inject_selector: Vec<LabelSelector>,
     pub(crate) never_inject_selector: Vec<LabelSelector>,
     pub(crate) injected_annotations: BTreeMap<String, String>,
-    pub(crate) enable_namespaces_by_default: bool,
     #[serde(rename = "rewriteAppHTTPProbe")]
     pub(crate) rewrite_app_http_probe: bool,
     pub(crate) default_templates: Vec<String>,
@@ -198,7 +198,6 @@ impl Default for Webhook {
             always_inject_selector: Vec::new(),
             never_inject_selector: Vec::new(),
             injected_annotations: BTreeMap::new(),
-            enable_namespaces_by_default: false,
             rewrite_app_http_probe: true,
             default_templates: Vec::new(),
         }

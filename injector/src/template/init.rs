@@ -124,7 +124,7 @@ fn security_context(plan: &Plan<'_>) -> Value {
         "runAsGroup": 0,
         "runAsNonRoot": false,
     });
-    if let Some(profile) = proxy::seccomp_profile(plan) {
+    if let Some(profile) = proxy::seccomp_profile(plan, &plan.settings.values.global.init.seccomp_profile) {
         context["seccompProfile"] = profile;
     }
     context

@@ -131,19 +131,19 @@ fn security_context(plan: &Plan<'_>) -> Value {
         "runAsGroup": USER,
         "runAsNonRoot": !plan.asks.binds_low_ports,
     });
-    if let Some(profile) = seccomp_profile(plan) {
+    let values = &plan.settings.values;
+    let configured = match plan.template {
+        Template::Sidecar => &values.global.proxy.seccomp_profile,
+        Template::Gateway => &values.gateways.seccomp_profile,
+    };
+    if let Some(profile) = seccomp_profile(plan, configured) {
         context["seccompProfile"] = profile;
     }
     context
 }
 
 /// The operator's, or the runtime's default where the pod has none of its own.
-pub(super) fn seccomp_profile(plan: &Plan<'_>) -> Option<Value> {
-    let values = &plan.settings.values;
-    let configured = match plan.template {
-        Template::Sidecar => &values.global.proxy.seccomp_profile,
-        Template::Gateway => &values.gateways.seccomp_profile,
-    };
+pub(super) fn seccomp_profile(plan: &Plan<'_>, configured: &Object) -> Option<Value> {
     if !configured.is_empty() {
         return Some(configured.clone().into());
     }
