@@ -1,5 +1,7 @@
 //! Everything that is decided about a pod before anything of it is touched.
 
+mod contradictions;
+
 use serde_json::Value;
 
 use crate::annotations::Asks;
@@ -19,6 +21,8 @@ pub(crate) const PROXY: &str = "istio-proxy";
 pub(crate) const INIT: &str = "istio-init";
 /// The container by which Istio's CNI plugin is verified; never added, but removed where Istio added it.
 pub(crate) const VALIDATION: &str = "istio-validation";
+/// The label that says in which network a pod is.
+pub(crate) const NETWORK: &str = "topology.istio.io/network";
 
 /// What is decided about a pod.
 pub(crate) struct Plan<'a> {
@@ -52,7 +56,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn make(settings: &'a Settings, context: &'a Context, pod: &Pod) -> Result<Self, Refusal> {
         let asks = Asks::read(&pod.annotations)?;
         let template = asks.template.unwrap_or(settings.default_template);
-        contradictions(settings, &asks, template, pod)?;
+        contradictions::check(settings, &asks, template, pod)?;
         let mut config = settings.proxy_config.clone();
         asks.config.iter().cloned().for_each(|layer| config.overlay(layer));
         let native = template == Template::Sidecar && asks.native.unwrap_or_else(|| settings.facts.prefers_native());
@@ -89,52 +93,4 @@ impl<'a> Plan<'a> {
             config,
         })
     }
-}
-
-/// The label that says in which network a pod is.
-pub(crate) const NETWORK: &str = "topology.istio.io/network";
-
-/// Wishes that are each understood and still cannot be had.
-fn contradictions(settings: &Settings, asks: &Asks, template: Template, pod: &Pod) -> Result<(), Refusal> {
-    let mut refusal = Refusal::default();
-    if pod.spec().get("os").and_then(|os| os.get("name")).and_then(Value::as_str) == Some("windows") {
-        refusal.add(format!(
-            "spec.os.name: the proxy does not run on Windows; set the label {}: \"false\"",
-            crate::decide::INJECT
-        ));
-    }
-    if asks.native == Some(true) && !settings.facts.can_be_native() {
-        refusal.add(
-            "annotation sidecar.istio.io/nativeSidecar: a node of this cluster is older than Kubernetes 1.29, which \
-             runs no native sidecars",
-        );
-    }
-    if template == Template::Gateway {
-        if asks.native == Some(true) {
-            refusal
-                .add("annotation sidecar.istio.io/nativeSidecar: a gateway has no application beside which to be one");
-        }
-        if let Some(name) = pod.annotations.keys().find(|name| captures(name)) {
-            refusal.add(format!("annotation {name}: the traffic of a gateway is not redirected"));
-        }
-    }
-    let effective = |asked: &Option<String>, value: &str| asked.clone().unwrap_or_else(|| value.to_owned());
-    let values = &settings.values.global.proxy;
-    let included = effective(&asks.capture.include_inbound_ports, &values.include_inbound_ports);
-    let excluded = effective(&asks.capture.exclude_inbound_ports, &values.exclude_inbound_ports);
-    let both = included
-        .split(',')
-        .map(str::trim)
-        .find(|port| !port.is_empty() && excluded.split(',').any(|other| other.trim() == *port));
-    if let Some(port) = both {
-        refusal.add(format!(
-            "annotation traffic.sidecar.istio.io/excludeInboundPorts: {port} is among the included inbound ports too; \
-             leave it out of one of the lists"
-        ));
-    }
-    refusal.into_result()
-}
-
-fn captures(annotation: &str) -> bool {
-    annotation.starts_with("traffic.sidecar.istio.io/") || annotation == "istio.io/reroute-virtual-interfaces"
 }

@@ -48,7 +48,8 @@ pub(crate) fn rewrite(plan: &Plan<'_>, pod: &mut Pod, proxy: &mut Object, refusa
 
 /// Gives probes and hooks back what they were before an injection.
 pub(crate) fn undo(pod: &mut Pod, proxy: &Object) {
-    let variable = json::objects(proxy, "env").find(|variable| json::text(variable, "name") == Some(VARIABLE));
+    // Ours is the last of this name.
+    let variable = json::objects(proxy, "env").filter(|variable| json::text(variable, "name") == Some(VARIABLE)).last();
     let known: Option<Object> = variable.and_then(|variable| serde_json::from_str(json::text(variable, "value")?).ok());
     let Some(known) = known else { return };
     for container in pod.running_mut().filter(|container| pod::name(container) != PROXY) {

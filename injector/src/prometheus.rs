@@ -57,7 +57,8 @@ pub(crate) fn undo(pod: &mut Pod, proxy: &Object) {
     if of_pod("path") != Some(MERGED_PATH) {
         return;
     }
-    let variable = json::objects(proxy, "env").find(|variable| json::text(variable, "name") == Some(VARIABLE));
+    // Ours is the last of this name.
+    let variable = json::objects(proxy, "env").filter(|variable| json::text(variable, "name") == Some(VARIABLE)).last();
     let application: Option<Object> =
         variable.and_then(|variable| serde_json::from_str(json::text(variable, "value")?).ok());
     FIELDS.iter().for_each(|field| drop(pod.annotations.remove(&format!("{PREFIX}{field}"))));
