@@ -1,5 +1,7 @@
 //! `weft`: the command line.
 
+mod inject;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ enum Command {
         #[arg(short, long, default_value = "log")]
         output: Output,
     },
+    /// Adds the proxy to the pods and workloads of files, as the webhook does.
+    Inject(inject::Inject),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -38,12 +42,18 @@ enum Output {
     Json,
 }
 
-/// 0 if nothing is refused, 1 if something is, 2 if the analysis itself fails.
+/// 0 if nothing is refused, 1 if something is, 2 if the command itself fails.
 fn main() -> ExitCode {
-    let Command::Analyze { paths, output } = Arguments::parse().command;
-    match analyze(&paths).and_then(|findings| print(&findings, output).map(|()| findings)) {
-        Ok(findings) if findings.iter().any(Diagnostic::is_error) => ExitCode::from(1),
-        Ok(_) => ExitCode::SUCCESS,
+    let accepted = match Arguments::parse().command {
+        Command::Analyze { paths, output } => analyze(&paths).and_then(|findings| {
+            print(&findings, output)?;
+            Ok(!findings.iter().any(Diagnostic::is_error))
+        }),
+        Command::Inject(inject) => inject.run(),
+    };
+    match accepted {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("weft: {error:#}");
             ExitCode::from(2)
