@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api;
 use crate::diagnostic::ObjectRef;
 use crate::kind::Kind;
-use crate::object::{AnyObject, Object};
+use crate::object::{AnyObject, Meta, Object};
 
 /// An object's name within its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,6 +69,12 @@ macro_rules! tables {
                 match reference.kind {
                     $( Kind::$kind => self.$field.contains_key(&key) && Arc::make_mut(&mut self.$field).remove(&key).is_some(), )*
                 }
+            }
+
+            /// Who the objects are, of all kinds.
+            pub fn metas(&self) -> impl Iterator<Item = (Kind, &Arc<Meta>)> {
+                std::iter::empty()
+                    $( .chain(self.$field.values().map(|object| (Kind::$kind, &object.meta))) )*
             }
 
             /// True if both hold the very same tables.

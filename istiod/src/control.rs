@@ -16,6 +16,7 @@ use crate::door::Door;
 use crate::duties::Duties;
 use crate::flags::Discovery;
 use crate::foundation::Foundation;
+use crate::webhook::{self, Injector};
 use crate::{certificates, pages, report};
 
 /// A connection that has reached its age has so long to end by itself, as with Istio.
@@ -29,18 +30,24 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     let first = Arc::new(World::build(&config.borrow().objects));
     let trust_domain: TrustDomain = trust_domain(&config)?;
     let world = build(config.clone(), first);
-    let plain = Server::new(world);
+    let plain = Server::new(world.clone());
     let secure = plain.with_authentication(Arc::new(Door::new(callers.clone())));
 
-    let own = certificates::follow(authority.clone(), names, "h2")?;
+    let own = certificates::follow(authority.clone(), names.clone(), "h2")?;
     let service = || Service::server(authority.clone(), callers.clone(), trust_domain.clone());
     let age = settings.connection_age;
     serve(settings.plain, None, &plain, service(), age).await?;
     serve(settings.secure, Some(own), &secure, service(), age).await?;
-    pages::serve(settings.http, settings.monitoring, plain).await?;
+    if let Some(cluster) = &cluster {
+        let place = &cluster.place;
+        let injector = Injector::follow(config.clone(), place.scope(), place.native_sidecars);
+        let own = certificates::follow(authority.clone(), names, "http/1.1")?;
+        webhook::serve(settings.webhooks, own, Arc::new(injector)).await?;
+    }
+    pages::serve(settings.http, settings.monitoring, plain.clone()).await?;
     let source = if cluster.is_some() { "Kubernetes" } else { "a directory" };
     tracing::info!(config = source, xds = %settings.secure, "ready");
-    let duties = cluster.map(|cluster| Duties::begin(&cluster, &config, &authority));
+    let duties = cluster.map(|cluster| Duties::begin(&cluster, &config, &authority, world, plain));
     drain::termination().await.context("signals")?;
     if let Some(duties) = duties {
         duties.end().await;

@@ -5,13 +5,19 @@ use std::sync::Arc;
 
 use citadel::Authority;
 use galley::State;
+use pilot::{Server, World};
 use tokio::sync::watch;
 
 use crate::foundation::Cluster;
 use crate::leader::{Leadership, Terms};
+use crate::{status, webhook};
 
 /// Istio's name of the lease for what is written into namespaces.
 const NAMESPACES: &str = "istio-namespace-controller-election";
+/// Istio's name of the lease for the status of objects.
+const STATUS: &str = "istio-status-leader";
+/// The lease for webhooks' configurations; each revision has its own.
+const WEBHOOKS: &str = "istio-webhook-leader";
 
 /// The duties of a replica, done while it leads.
 pub(crate) struct Duties {
@@ -24,6 +30,8 @@ impl Duties {
         cluster: &Cluster,
         config: &watch::Receiver<State>,
         authority: &watch::Receiver<Arc<Authority>>,
+        world: watch::Receiver<Arc<World>>,
+        xds: Server,
     ) -> Self {
         // A restarted container must not take its predecessor's lease for its own.
         let identity = format!("{}_{:08x}", cluster.place.pod, fastrand::u32(..));
@@ -31,14 +39,17 @@ impl Duties {
             let client = cluster.client.clone();
             Leadership::stand(client, &cluster.place.namespace, lease, &identity, Terms::default())
         };
-        let namespaces = stand(NAMESPACES);
+        let [namespaces, status] = [NAMESPACES, STATUS].map(stand);
+        let webhooks = stand(&format!("{WEBHOOKS}-{}", cluster.place.service()));
         tokio::spawn(citadel::spread_root(
             cluster.client.clone(),
             namespaces_of(config.clone()),
             authority.clone(),
             namespaces.leads(),
         ));
-        Self { leaderships: vec![namespaces] }
+        tokio::spawn(status::keep(cluster.client.clone(), config.clone(), world, xds, status.leads()));
+        tokio::spawn(webhook::keep(cluster.clone(), authority.clone(), webhooks.leads()));
+        Self { leaderships: vec![namespaces, status, webhooks] }
     }
 
     /// Leaves them to the other replicas.

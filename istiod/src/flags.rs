@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use injector::NativeSidecars;
 use mesh_runtime::LogLevels;
 
 /// How the control plane runs.
@@ -65,6 +66,15 @@ pub(crate) struct Place {
     /// The control plane's revision.
     #[arg(long, env = "REVISION", default_value = "default", hide = true)]
     pub(crate) revision: String,
+    /// Istio's name of the configuration of the injecting webhook; absent means that somebody else looks after it.
+    #[arg(long, env = "INJECTION_WEBHOOK_CONFIG_NAME", hide = true)]
+    pub(crate) injection_webhook: Option<String>,
+    /// Istio's name of the configuration of the validating webhook; absent means that somebody else looks after it.
+    #[arg(long, env = "VALIDATION_WEBHOOK_CONFIG_NAME", hide = true)]
+    pub(crate) validation_webhook: Option<String>,
+    /// Whether injected proxies are native sidecars: auto, true or false.
+    #[arg(long, env = "ENABLE_NATIVE_SIDECARS", default_value = "auto", hide = true)]
+    pub(crate) native_sidecars: NativeSidecars,
     /// Where Kubernetes mounts an authority that was plugged in (Secret `cacerts`).
     #[arg(long, default_value = "/etc/cacerts", hide = true)]
     pub(crate) cacerts: PathBuf,
@@ -74,6 +84,11 @@ impl Place {
     /// The name of this revision's Service.
     pub(crate) fn service(&self) -> String {
         if self.is_default() { "istiod".to_owned() } else { format!("istiod-{}", self.revision) }
+    }
+
+    /// What of the cluster is ours.
+    pub(crate) fn scope(&self) -> galley::Scope {
+        galley::Scope { namespace: self.namespace.as_str().into(), revision: self.revision.as_str().into() }
     }
 
     /// True for the revision that needs no name.

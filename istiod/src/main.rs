@@ -9,6 +9,8 @@ mod foundation;
 mod leader;
 mod pages;
 mod report;
+mod status;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -51,7 +51,7 @@ pub struct Shown {
     /// Responses acknowledged.
     pub acknowledged: u64,
     /// The newest world of which it has taken everything that it was sent.
-    pub has: u64,
+    pub has: Option<u64>,
 }
 
 impl Server {

@@ -26,8 +26,7 @@ pub(super) async fn open(settings: &Discovery) -> Result<Foundation> {
     let place = settings.place.clone();
     let authority = authority(client.clone(), &place).await.context("the certificate authority")?;
     tracing::info!("reading the cluster");
-    let scope = galley::Scope { namespace: place.namespace.as_str().into(), revision: place.revision.as_str().into() };
-    let config = galley::watch_cluster(client.clone(), scope).await;
+    let config = galley::watch_cluster(client.clone(), place.scope()).await;
     Ok(Foundation {
         config,
         callers: Arc::new(TokenReviews::new(client.clone())),
