@@ -22,6 +22,9 @@ const LATEST: Duration = Duration::from_secs(5);
 /// does not know its own kinds yet.
 const GONE: Duration = Duration::from_secs(60);
 
+/// What `kubectl apply` remembers.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Something that a watch says.
 pub(super) struct News {
     pub(super) of: Watched,
@@ -162,7 +165,9 @@ impl Follower {
     fn read(&self, mut object: DynamicObject, resource: &ApiResource) -> Reading {
         let reference = self.reference(&object);
         let generation = object.metadata.generation.unwrap_or_default();
+        // Neither says anything to a mesh, and both are as long as the object itself.
         object.metadata.managed_fields = None;
+        object.annotations_mut().remove(LAST_APPLIED);
         // Lists leave out what kind their elements are.
         object.types =
             Some(kube::api::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });

@@ -1,11 +1,12 @@
 //! A cluster for tests: the real API server, and a client that may do everything.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, too, fail by panicking")]
+#![expect(dead_code, reason = "each test uses what it needs")]
 
 use galley::{Kind, Scope, State, api_resource};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, DynamicObject, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use mesh_testkit::kube::{APISERVER_VARIABLE, ApiServer, ETCD_VARIABLE};
 use serde_json::{Value, json};
@@ -74,6 +75,12 @@ impl Cluster {
     /// Objects of a kind in a namespace.
     pub(crate) fn api_in(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &api_resource(kind, kind.versions()[0]))
+    }
+
+    /// Configurations of validating webhooks.
+    pub(crate) fn validating_webhooks(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration");
+        Api::all_with(self.client.clone(), &ApiResource::from_gvk(&kind))
     }
 
     /// Creates an object, once its kind is served.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use citadel::{Authority, TokenReviews};
@@ -12,6 +13,9 @@ use tokio::sync::watch;
 use super::Foundation;
 use crate::certificates;
 use crate::flags::{Discovery, Place};
+
+/// A connection that is silent for so long is lost. The API server says something on every watch about once a minute.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// A cluster, and where in it this replica is.
 #[derive(Clone)]
@@ -31,13 +35,22 @@ pub(super) async fn open(settings: &Discovery) -> Result<Foundation> {
         config,
         callers: Arc::new(TokenReviews::new(client.clone())),
         authority,
-        names: certificates::names(&place.service(), &place.namespace),
+        names: names(&place),
         cluster: Some(Cluster { client, place }),
     })
 }
 
+/// A revision can also be the one that is reached without a revision.
+fn names(place: &Place) -> Vec<String> {
+    let mut names = certificates::names(&place.service(), &place.namespace);
+    if !place.is_default() {
+        names.extend(certificates::names("istiod", &place.namespace));
+    }
+    names
+}
+
 async fn connect(kubeconfig: Option<&Path>) -> Result<Client> {
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
             kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
@@ -46,6 +59,7 @@ async fn connect(kubeconfig: Option<&Path>) -> Result<Client> {
             .await
             .context("no way to the API server is known, neither a pod's nor KUBECONFIG; without Kubernetes, give --config-dir and --ca-dir")?,
     };
+    config.read_timeout = Some(SILENCE);
     Ok(Client::try_from(config)?)
 }
 
