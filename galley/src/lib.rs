@@ -4,6 +4,7 @@
 //! column and field. A bad object never disturbs the good ones.
 
 mod diagnostic;
+mod discovery;
 mod json;
 mod kubernetes;
 mod load;

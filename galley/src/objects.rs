@@ -1,10 +1,11 @@
 //! All objects at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api;
 use crate::diagnostic::ObjectRef;
+use crate::discovery::within;
 use crate::kind::Kind;
 use crate::object::{AnyObject, Meta, Object};
 
@@ -69,6 +70,11 @@ macro_rules! tables {
                 match reference.kind {
                     $( Kind::$kind => self.$field.contains_key(&key) && Arc::make_mut(&mut self.$field).remove(&key).is_some(), )*
                 }
+            }
+
+            /// Only what is in one of the namespaces, or in none.
+            pub(crate) fn within(&self, namespaces: &BTreeSet<Arc<str>>) -> Self {
+                Self { $( $field: within(&self.$field, namespaces), )* }
             }
 
             /// Who the objects are, of all kinds.

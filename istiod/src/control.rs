@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use citadel::{CertificateServer, Service};
+use galley::{Objects, State};
 use mesh_runtime::drain;
 use mesh_tls::{ServerTls, grpc};
 use mesh_types::TrustDomain;
@@ -27,7 +28,7 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     let Foundation { config, callers, authority, mut names, cluster } = Foundation::open(settings).await?;
     names.extend(settings.names.iter().cloned());
     report::follow(config.clone());
-    let first = Arc::new(World::build(&config.borrow().objects));
+    let first = Arc::new(World::build(&discovered(&config.borrow(), &Objects::default())));
     let trust_domain: TrustDomain = trust_domain(&config)?;
     let world = build(config.clone(), first);
     let plain = Server::new(world.clone());
@@ -55,19 +56,19 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     Ok(())
 }
 
-fn trust_domain(config: &watch::Receiver<galley::State>) -> Result<TrustDomain> {
+fn trust_domain(config: &watch::Receiver<State>) -> Result<TrustDomain> {
     let mesh = config.borrow().objects.mesh();
     if mesh.trust_domain.is_empty() { Ok(TrustDomain::default()) } else { Ok(mesh.trust_domain.parse()?) }
 }
 
 /// Builds the world anew whenever the objects change.
-fn build(mut config: watch::Receiver<galley::State>, first: Arc<World>) -> watch::Receiver<Arc<World>> {
+fn build(mut config: watch::Receiver<State>, first: Arc<World>) -> watch::Receiver<Arc<World>> {
     let (sender, receiver) = watch::channel(first);
     tokio::spawn(async move {
         let mut built = sender.borrow().objects().clone();
         loop {
-            let objects = config.borrow_and_update().objects.clone();
-            if !Arc::ptr_eq(&objects, &built) {
+            let objects = discovered(&config.borrow_and_update(), &built);
+            if !objects.same_as(&built) {
                 let next = sender.borrow().next(&objects);
                 sender.send_replace(Arc::new(next));
                 built = objects;
@@ -78,6 +79,14 @@ fn build(mut config: watch::Receiver<galley::State>, first: Arc<World>) -> watch
         }
     });
     receiver
+}
+
+/// What the mesh is about; tables that did not change keep their pointers.
+fn discovered(state: &State, before: &Objects) -> Arc<Objects> {
+    match state.objects.discovered() {
+        Some(objects) => Arc::new(objects.sharing(before)),
+        None => state.objects.clone(),
+    }
 }
 
 async fn serve(

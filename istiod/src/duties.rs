@@ -59,10 +59,9 @@ impl Duties {
     }
 }
 
-/// The names of all namespaces.
+/// The namespaces that the mesh is about.
 fn namespaces_of(mut config: watch::Receiver<State>) -> watch::Receiver<BTreeSet<Arc<str>>> {
-    let names =
-        |state: &State| -> BTreeSet<Arc<str>> { state.objects.namespaces.keys().map(|key| key.name.clone()).collect() };
+    let names = |state: &State| state.objects.discovered_namespaces();
     let (sender, receiver) = watch::channel(names(&config.borrow_and_update()));
     tokio::spawn(async move {
         while config.changed().await.is_ok() {
