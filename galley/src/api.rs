@@ -10,7 +10,7 @@ mod networking;
 mod security;
 
 pub use common::{Base64, IntOrString, LabelSelector, LabelSelectorRequirement, PortSelector, SelectorOperator};
-pub use common::{StringMatch, Unserved};
+pub use common::{Meaningless, StringMatch, Unserved};
 pub use kubernetes::{
     AddressType, ConfigMap, Container, ContainerPort, Endpoint, EndpointConditions, EndpointPort, EndpointSlice,
     InternalTrafficPolicy, Namespace, Node, NodeInfo, NodeStatus, ObjectReference, Pod, PodCondition, PodIp, PodSpec,

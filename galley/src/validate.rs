@@ -1,27 +1,19 @@
 //! What an object must satisfy beyond its types, as Istio's own validation asks.
 
-use std::net::IpAddr;
+mod gateway;
+mod routing;
+mod security;
+mod service_entry;
+mod sidecar;
+#[cfg(test)]
+mod tests;
+mod traffic;
 
-use crate::api::{
-    AuthorizationPolicy, AuthorizationPolicyAction, CaptureMode, ClientTls, DestinationRule, HttpRoute,
-    HttpRouteDestination, LoadBalancer, ServiceEntry, Sidecar, StringMatch, TrafficPolicy, VirtualService,
-};
 use crate::diagnostic::{Code, Severity};
 use crate::node::{Node, Position, Value};
 use crate::object::AnyObject;
 use crate::path::{FieldPath, Step};
 use crate::read::Problem;
-
-/// Keys of conditions that are understood, beside `request.headers[…]`.
-const CONDITIONS: &[&str] = &[
-    "source.principal",
-    "source.namespace",
-    "source.ip",
-    "remote.ip",
-    "destination.ip",
-    "destination.port",
-    "connection.sni",
-];
 
 /// What is wrong with an object; positions are found in its document.
 pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
@@ -29,9 +21,11 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
     match object {
         AnyObject::VirtualService(object) => checker.virtual_service(&object.spec),
         AnyObject::DestinationRule(object) => checker.destination_rule(&object.spec),
+        AnyObject::PeerAuthentication(object) => checker.peer_authentication(&object.spec),
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
+        AnyObject::Gateway(object) => checker.gateway(&object.spec),
         _ => {}
     }
     checker.problems
@@ -43,200 +37,9 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn virtual_service(&mut self, spec: &VirtualService) {
-        let path = FieldPath::default().field("spec");
-        for (index, route) in spec.http.iter().enumerate() {
-            self.http_route(route, &path.field("http").index(index));
-        }
-        // At gateways these are served; sidecars carry bytes straight to their service.
-        let in_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|gateway| gateway == "mesh");
-        if in_mesh && !spec.tcp.is_empty() {
-            self.unserved(&path.field("tcp"));
-        }
-        if in_mesh && !spec.tls.is_empty() {
-            self.unserved(&path.field("tls"));
-        }
-    }
-
     /// What this version does not do is refused by name, so that nobody relies on it.
     fn unserved(&mut self, path: &FieldPath) {
         self.error(Code::Unsupported, path, "is not supported by this version");
-    }
-
-    fn destination_rule(&mut self, spec: &DestinationRule) {
-        let path = FieldPath::default().field("spec");
-        if spec.workload_selector.is_some() {
-            self.unserved(&path.field("workloadSelector"));
-        }
-        self.traffic_policy(spec.traffic_policy.as_ref(), &path.field("trafficPolicy"));
-        for (index, subset) in spec.subsets.iter().enumerate() {
-            let path = path.field("subsets").index(index);
-            if subset.name.is_empty() {
-                self.error(Code::Missing, &path.field("name"), "must be set");
-            }
-            self.traffic_policy(subset.traffic_policy.as_ref(), &path.field("trafficPolicy"));
-        }
-    }
-
-    fn traffic_policy(&mut self, policy: Option<&TrafficPolicy>, path: &FieldPath) {
-        let Some(policy) = policy else { return };
-        self.load_balancer(policy.load_balancer.as_ref(), &path.field("loadBalancer"));
-        self.client_tls(policy.tls.as_ref(), &path.field("tls"));
-        for (index, port) in policy.port_level_settings.iter().enumerate() {
-            let path = path.field("portLevelSettings").index(index);
-            self.load_balancer(port.load_balancer.as_ref(), &path.field("loadBalancer"));
-            self.client_tls(port.tls.as_ref(), &path.field("tls"));
-        }
-        let tcp = policy.connection_pool.as_ref().and_then(|pool| pool.tcp.as_ref());
-        if tcp.is_some_and(|tcp| tcp.max_connection_duration.is_some()) {
-            self.unserved(&path.field("connectionPool").field("tcp").field("maxConnectionDuration"));
-        }
-        if tcp.is_some_and(|tcp| tcp.idle_timeout.is_some()) {
-            self.unserved(&path.field("connectionPool").field("tcp").field("idleTimeout"));
-        }
-    }
-
-    fn load_balancer(&mut self, balancer: Option<&LoadBalancer>, path: &FieldPath) {
-        let Some(balancer) = balancer else { return };
-        // `enabled: false` asks for what is done anyway.
-        let locality = balancer.locality_lb_setting.as_ref();
-        if locality.is_some_and(|setting| setting.enabled != Some(false)) {
-            self.unserved(&path.field("localityLbSetting"));
-        }
-        if balancer.warmup_duration_secs.is_some() {
-            self.unserved(&path.field("warmupDurationSecs"));
-        }
-        if balancer.warmup.is_some() {
-            self.unserved(&path.field("warmup"));
-        }
-    }
-
-    fn client_tls(&mut self, tls: Option<&ClientTls>, path: &FieldPath) {
-        let Some(tls) = tls else { return };
-        if !tls.credential_name.is_empty() {
-            self.unserved(&path.field("credentialName"));
-        }
-        if !tls.ca_crl.is_empty() {
-            self.unserved(&path.field("caCrl"));
-        }
-    }
-
-    fn authorization_policy(&mut self, spec: &AuthorizationPolicy) {
-        let path = FieldPath::default().field("spec");
-        if matches!(spec.action, AuthorizationPolicyAction::Custom | AuthorizationPolicyAction::Audit) {
-            self.unserved(&path.field("action"));
-        }
-        if !spec.target_refs.is_empty() {
-            self.unserved(&path.field("targetRefs"));
-        }
-        for (index, rule) in spec.rules.iter().enumerate() {
-            let path = path.field("rules").index(index);
-            for (index, from) in rule.from.iter().enumerate() {
-                let source = from.source.as_ref();
-                let path = path.field("from").index(index).field("source");
-                if source.is_some_and(|source| !source.request_principals.is_empty()) {
-                    self.unserved(&path.field("requestPrincipals"));
-                }
-                if source.is_some_and(|source| !source.not_request_principals.is_empty()) {
-                    self.unserved(&path.field("notRequestPrincipals"));
-                }
-            }
-            for (index, condition) in rule.when.iter().enumerate() {
-                let key = condition.key.as_str();
-                if !CONDITIONS.contains(&key) && !key.starts_with("request.headers[") {
-                    self.unserved(&path.field("when").index(index).field("key"));
-                }
-            }
-        }
-    }
-
-    fn sidecar(&mut self, spec: &Sidecar) {
-        let path = FieldPath::default().field("spec");
-        if !spec.ingress.is_empty() {
-            self.unserved(&path.field("ingress"));
-        }
-        if spec.inbound_connection_pool.is_some() {
-            self.unserved(&path.field("inboundConnectionPool"));
-        }
-        let policy = spec.outbound_traffic_policy.as_ref();
-        if policy.is_some_and(|policy| policy.egress_proxy.is_some()) {
-            self.unserved(&path.field("outboundTrafficPolicy").field("egressProxy"));
-        }
-        for (index, egress) in spec.egress.iter().enumerate() {
-            let path = path.field("egress").index(index);
-            if egress.port.is_some() {
-                self.unserved(&path.field("port"));
-            }
-            if !egress.bind.is_empty() {
-                self.unserved(&path.field("bind"));
-            }
-            if egress.capture_mode == CaptureMode::None {
-                self.unserved(&path.field("captureMode"));
-            }
-            if egress.hosts.is_empty() {
-                self.error(Code::Missing, &path.field("hosts"), "must be set");
-            }
-            for (index, host) in egress.hosts.iter().enumerate() {
-                if !host.split_once('/').is_some_and(|(namespace, host)| !namespace.is_empty() && !host.is_empty()) {
-                    let message = "must be namespace/host, such as ./* or istio-system/*";
-                    self.error(Code::Invalid, &path.field("hosts").index(index), message);
-                }
-            }
-        }
-    }
-
-    fn service_entry(&mut self, spec: &ServiceEntry) {
-        let path = FieldPath::default().field("spec");
-        for (index, address) in spec.addresses.iter().enumerate() {
-            if address.parse::<IpAddr>().is_err() {
-                let message = "is no IP address; ranges are not supported by this version";
-                self.error(Code::Unsupported, &path.field("addresses").index(index), message);
-            }
-        }
-    }
-
-    fn http_route(&mut self, route: &HttpRoute, path: &FieldPath) {
-        let actions = [
-            !route.route.is_empty(),
-            route.redirect.is_some(),
-            route.direct_response.is_some(),
-            route.delegate.is_some(),
-        ];
-        match actions.iter().filter(|set| **set).count() {
-            0 => self.error(Code::Missing, path, "one of route, redirect, directResponse and delegate must be set"),
-            1 => {}
-            _ => self.error(Code::Invalid, path, "only one of route, redirect, directResponse and delegate may be set"),
-        }
-        self.weights(&route.route, &path.field("route"));
-        for (index, one) in route.matches.iter().enumerate() {
-            let path = path.field("match").index(index);
-            self.pattern(one.uri.as_ref(), &path.field("uri"));
-            for (name, test) in &one.headers {
-                self.pattern(Some(test), &path.field("headers").key(name));
-            }
-        }
-    }
-
-    fn weights(&mut self, destinations: &[HttpRouteDestination], path: &FieldPath) {
-        for (index, one) in destinations.iter().enumerate() {
-            if one.destination.as_ref().is_none_or(|destination| destination.host.is_empty()) {
-                self.error(Code::Missing, &path.index(index).field("destination").field("host"), "must be set");
-            }
-        }
-        let total: u64 = destinations.iter().map(|one| u64::from(one.weight.unwrap_or_default())).sum();
-        if destinations.len() > 1 && total == 0 {
-            self.error(Code::Invalid, path, "the weights of several destinations must not all be 0");
-        }
-    }
-
-    fn pattern(&mut self, test: Option<&StringMatch>, path: &FieldPath) {
-        if let Some(StringMatch::Regex(pattern)) = test
-            && let Err(error) = regex::Regex::new(pattern)
-        {
-            let text = error.to_string();
-            let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-            self.error(Code::Invalid, path, &format!("{pattern:?} is no regular expression: {last}"));
-        }
     }
 
     fn error(&mut self, code: Code, path: &FieldPath, message: &str) {
@@ -260,53 +63,4 @@ fn find(node: &Node, steps: &[Step]) -> Position {
         _ => None,
     };
     next.map_or(node.at, |next| find(next, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    fn said(kind: &str, spec: &str) -> Vec<String> {
-        let group = if kind == "AuthorizationPolicy" { "security" } else { "networking" };
-        let text = format!("apiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
-        let loaded = crate::load(&"f.yaml".into(), &text);
-        loaded.diagnostics.iter().map(|one| format!("{}: {}", one.path, one.message)).collect()
-    }
-
-    #[test]
-    fn what_is_not_served_is_refused_by_name() {
-        let unserved = "is not supported by this version";
-        let cases = [
-            ("AuthorizationPolicy", "{action: CUSTOM}", "spec.action"),
-            (
-                "AuthorizationPolicy",
-                "{rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}",
-                "spec.rules[0].when[0].key",
-            ),
-            (
-                "DestinationRule",
-                "{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}}",
-                "spec.trafficPolicy.loadBalancer.localityLbSetting",
-            ),
-            ("VirtualService", "{hosts: [a], tcp: [{route: [{destination: {host: a}}]}]}", "spec.tcp"),
-            ("Sidecar", "{egress: [{port: {number: 80, protocol: HTTP}, hosts: ['*/*']}]}", "spec.egress[0].port"),
-            ("Sidecar", "{ingress: [{port: {number: 80, protocol: HTTP}}]}", "spec.ingress"),
-        ];
-        for (kind, spec, path) in cases {
-            assert_eq!(said(kind, spec), [format!("{path}: {unserved}")], "{kind} {spec}");
-        }
-        assert!(said("Sidecar", "{egress: [{hosts: ['*/*']}]}").is_empty());
-        let host = said("Sidecar", "{egress: [{hosts: ['reviews']}]}");
-        assert_eq!(host, ["spec.egress[0].hosts[0]: must be namespace/host, such as ./* or istio-system/*"]);
-        assert!(said("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {simple: RANDOM}}}").is_empty());
-    }
-
-    #[test]
-    fn rules_must_say_what_is_done() {
-        let none = said("VirtualService", "{hosts: [a], http: [{match: [{uri: {prefix: /}}]}]}");
-        assert_eq!(none, ["spec.http[0]: one of route, redirect, directResponse and delegate must be set"]);
-        let regex = said(
-            "VirtualService",
-            "{hosts: [a], http: [{match: [{uri: {regex: '['}}], directResponse: {status: 200}}]}",
-        );
-        assert!(regex[0].starts_with("spec.http[0].match[0].uri: \"[\" is no regular expression"), "{regex:?}");
-    }
 }

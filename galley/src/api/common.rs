@@ -25,6 +25,10 @@ pub enum StringMatch {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unserved(());
 
+/// A field that Istio itself takes and does not look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaningless;
+
 /// A number or a name, as Kubernetes' `targetPort` takes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IntOrString {
@@ -132,8 +136,15 @@ impl Read for StringMatch {
 }
 
 impl Read for Unserved {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.error(Code::Unsupported, node.at, "is not supported by this version".to_owned());
+        None
+    }
+}
+
+impl Read for Meaningless {
     fn read(_: &Node, _: &mut Reader) -> Option<Self> {
-        Some(Self(()))
+        Some(Self)
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) fn connection(
         http_filters,
         access_log: access_log(mesh),
         use_remote_address: Some(flag(side == Side::Gateway)),
+        xff_num_trusted_hops: if side == Side::Gateway { trusted_hops(mesh) } else { 0 },
         normalize_path: Some(flag(normalization != PathNormalizationKind::None)),
         merge_slashes: matches!(
             normalization,
@@ -99,11 +100,29 @@ pub(super) fn connection(
     network("envoy.filters.network.http_connection_manager", any(HCM, &message))
 }
 
-/// The TCP filter of a chain.
+/// `meshConfig.defaultConfig.gatewayTopology.numTrustedProxies`.
+fn trusted_hops(mesh: &MeshConfig) -> u32 {
+    let topology = mesh.default_config.as_ref().and_then(|config| config.gateway_topology.as_ref());
+    topology.and_then(|topology| topology.num_trusted_proxies).unwrap_or_default()
+}
+
+/// The TCP filter of a chain that leads to one cluster.
 pub(super) fn tcp_proxy(mesh: &MeshConfig, cluster: &str) -> lds::Filter {
+    let to = tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned());
+    tcp_proxy_to(mesh, to, cluster, None)
+}
+
+/// The TCP filter of a chain. `idle` closes a connection on which nothing moves for so long; Envoy's hour if absent.
+pub(super) fn tcp_proxy_to(
+    mesh: &MeshConfig,
+    to: tcp::tcp_proxy::ClusterSpecifier,
+    prefix: &str,
+    idle: Option<Duration>,
+) -> lds::Filter {
     let message = tcp::TcpProxy {
-        stat_prefix: cluster.to_owned(),
-        cluster_specifier: Some(tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned())),
+        stat_prefix: prefix.to_owned(),
+        cluster_specifier: Some(to),
+        idle_timeout: idle.map(duration),
         access_log: access_log(mesh),
         ..Default::default()
     };
