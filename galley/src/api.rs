@@ -13,8 +13,8 @@ pub use common::{Base64, IntOrString, LabelSelector, LabelSelectorRequirement, P
 pub use common::{Meaningless, StringMatch, Unserved};
 pub use kubernetes::{
     AddressType, ConfigMap, Container, ContainerPort, Endpoint, EndpointConditions, EndpointPort, EndpointSlice,
-    InternalTrafficPolicy, Namespace, Node, ObjectReference, Pod, PodCondition, PodIp, PodSpec, PodStatus, Secret,
-    Service, ServicePort, ServiceSpec, ServiceType,
+    InternalTrafficPolicy, Namespace, Node, NodeInfo, NodeStatus, ObjectReference, Pod, PodCondition, PodIp, PodSpec,
+    PodStatus, Secret, Service, ServicePort, ServiceSpec, ServiceType,
 };
 pub use mesh_config::{
     AccessLogEncoding, DefaultConfig, H2UpgradePolicy, MeshConfig, MeshOutboundMode, MeshOutboundTrafficPolicy,
