@@ -18,6 +18,9 @@ use oci_archive::{Image, Settings, Tree};
 use crate::arguments::Arguments;
 use crate::packages;
 use crate::run::root;
+pub(crate) use contents::add_iptables;
+pub(crate) use platform::oci as architecture;
+
 use binaries::{Binaries, Quality};
 use debian::Package;
 
