@@ -111,7 +111,9 @@ fn proxy(request: &Request, binaries: &Binaries, packages: &[Package]) -> Result
 /// The applications of the end-to-end suite.
 fn shop(request: &Request, binaries: &Binaries) -> Result<Image> {
     let mut tree = base();
-    tree.copy("/usr/local/bin/weft-shop", 0o755, &binaries.path("weft-shop"))?;
+    for program in ["weft-shop", "weft-call"] {
+        tree.copy(&format!("/usr/local/bin/{program}"), 0o755, &binaries.path(program))?;
+    }
     bill::add(&mut tree, "shop", &request.tag, &["e2e"], &[])?;
     image(request, "shop", "/usr/local/bin/weft-shop", &tree)
 }
