@@ -47,5 +47,5 @@ while true; do
     fi
   done < <(list_nodes 2>/dev/null || true)
   # Nodes come in the first seconds, and seldom after.
-  if [ -f "$config" ]; then sleep 3; else sleep 0.25; fi
+  if [ -f "$config" ]; then sleep 3; else sleep 1; fi
 done
