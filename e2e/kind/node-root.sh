@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
 # Makes the root file system of a kind node: Debian, the files that kind's own node image has, and Kubernetes.
-#   node-root.sh ROOT KIND_FILES KUBERNETES VERSION
-# KIND_FILES is images/base/files of kind's module; KUBERNETES has kubelet, kubeadm and kubectl.
+#   node-root.sh DEBIAN ROOT KIND_FILES KUBERNETES VERSION
+# DEBIAN is what node-debian.sh made; KIND_FILES is images/base/files of kind's module; KUBERNETES has kubelet, kubeadm
+# and kubectl.
 set -euo pipefail
-root=$1 files=$2 kubernetes=$3 version=$4
+debian=$1 root=$2 files=$3 kubernetes=$4 version=$5
 here=$(cd "$(dirname "$0")" && pwd)
 
-# Debian 12, whatever runs here: the newer systemd refuses machines with the first version of control groups.
-debian=bookworm
-packages=(systemd systemd-sysv containerd runc containernetworking-plugins conntrack iptables nftables iproute2 ethtool
-  util-linux mount kmod libseccomp2 e2fsprogs bash ca-certificates jq procps curl)
-debootstrap --variant=minbase --include="$(IFS=,; echo "${packages[*]}")" "$debian" "$root" >&2
+mkdir -p "$root"
+tar --directory "$root" --numeric-owner --extract --file "$debian"
 
 # What kind's Dockerfile copies, where it copies it.
 mkdir -p "$root"/kind/{bin,manifests} "$root"/etc/kubernetes/manifests "$root"/etc/cni/net.d "$root"/opt/cni/bin
@@ -47,5 +45,3 @@ if ! "$here"/has-sys-resource.sh; then
   install -m 755 "$here"/runc-limited.sh "$root"/usr/local/sbin/runc
   sed -i 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/' "$root"/etc/containerd/config.toml
 fi
-
-rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}

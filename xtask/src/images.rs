@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oci_archive::{Image, Settings, Tree};
+use oci_archive::{Image, Packing, Settings, Tree};
 
 use crate::arguments::Arguments;
 use crate::packages;
@@ -143,6 +143,7 @@ fn image(request: &Request, name: &str, entry: &str, tree: &Tree) -> Result<Imag
             ("org.opencontainers.image.version".to_owned(), request.tag.clone()),
             ("org.opencontainers.image.licenses".to_owned(), env!("CARGO_PKG_LICENSE").to_owned()),
         ],
+        packing: Packing::Gzip,
     };
     Image::new(&format!("{}/{name}:{}", request.hub, request.tag), tree, &settings)
 }

@@ -22,6 +22,18 @@ pub struct Settings {
     pub environment: Vec<String>,
     /// What is said about it, by the names of the OCI's annotations.
     pub labels: Vec<(String, String)>,
+    /// How its layer travels.
+    pub packing: Packing,
+}
+
+/// How a layer travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packing {
+    /// Small, for a network.
+    #[default]
+    Gzip,
+    /// As it is, for where time is dearer than space.
+    Plain,
 }
 
 /// An image of one layer.
@@ -41,7 +53,10 @@ impl Image {
         let packed = tree.pack()?;
         let config = serde_json::to_vec(&config(settings, &Digest::of(&packed)))?;
         let config = Blob::new("application/vnd.oci.image.config.v1+json", config);
-        let layer = Blob::new("application/vnd.oci.image.layer.v1.tar+gzip", compress(&packed)?);
+        let layer = match settings.packing {
+            Packing::Gzip => Blob::new("application/vnd.oci.image.layer.v1.tar+gzip", compress(&packed)?),
+            Packing::Plain => Blob::new("application/vnd.oci.image.layer.v1.tar", packed),
+        };
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,

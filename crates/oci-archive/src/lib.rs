@@ -10,5 +10,5 @@ mod image;
 mod tree;
 
 pub use blob::Digest;
-pub use image::{Image, Settings};
+pub use image::{Image, Packing, Settings};
 pub use tree::Tree;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use oci_archive::{Digest, Image, Settings, Tree};
+use oci_archive::{Digest, Image, Packing, Settings, Tree};
 use serde_json::Value;
 
 fn image() -> Image {
@@ -87,6 +87,20 @@ fn index_and_dockers_manifest_lead_to_the_layer() {
         order,
         ["tmp/", "usr/", "usr/bin/", "usr/bin/hello", "usr/local/", "usr/local/bin/", "usr/local/bin/hello"]
     );
+}
+
+#[test]
+fn a_layer_that_is_not_packed_is_the_layer() {
+    let mut tree = Tree::default();
+    tree.file("/hello", 0o644, "hello");
+    let settings = Settings { packing: Packing::Plain, ..Settings::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("plain.tar");
+    Image::new("plain:1", &tree, &settings).unwrap().write(&path).unwrap();
+    let files = unpack(std::fs::File::open(path).unwrap());
+    let docker: Value = serde_json::from_slice(&files["manifest.json"].1).unwrap();
+    let layer = &files[docker[0]["Layers"][0].as_str().unwrap()].1;
+    assert_eq!(unpack(layer.as_slice())["hello"], (0o644, b"hello".to_vec()));
 }
 
 #[test]

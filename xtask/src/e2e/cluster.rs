@@ -39,7 +39,7 @@ impl Cluster {
         let mut made = Made { docker, kubeconfig: directory.join("kubeconfig"), kept: false };
         made.delete();
         let mut create = made.docker.kind();
-        create.args(["create", "cluster", "--name", NAME, "--image", made.docker.image(), "--wait", "180s"]);
+        create.args(["create", "cluster", "--name", NAME, "--image", made.docker.image(), "--wait", "600s"]);
         create.arg("--config").arg(script_path("kind.yaml")).arg("--kubeconfig").arg(&made.kubeconfig);
         step("Cluster", &mut create)?;
         if keep {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use oci_archive::{Image, Settings, Tree};
+use oci_archive::{Image, Packing, Settings, Tree};
 
 use super::cache::{Cache, Inputs};
 use super::{go, kubernetes};
@@ -20,16 +20,35 @@ pub(crate) struct Node {
 
 /// Makes the node, or finds it.
 pub(crate) fn make(cache: &Cache, tools: &Path) -> Result<Node> {
+    let debian = debian_root(cache)?;
     let programs = Programs { api_server: kubernetes::api_server(cache)?, node: kubernetes::node(cache)? };
-    let scripts = ["node-root.sh", "node-images.sh", "podnet.sh", "podnet.service", "podnet-rbac.yaml", "pause.c"];
+    let scripts = [
+        "node-debian.sh",
+        "node-root.sh",
+        "node-images.sh",
+        "podnet.sh",
+        "podnet.service",
+        "podnet-rbac.yaml",
+        "pause.c",
+    ];
     let shared = ["has-sys-resource.sh", "runc-limited.sh"];
     let mut inputs = Inputs::default().file(&go::module("kubernetes"))?.file(&go::module("coredns"))?;
     for script in scripts.iter().chain(&shared) {
         inputs = inputs.file(&script_path(script))?;
     }
     let name = format!("weft.dev/kind-node:{}", inputs.digest());
-    let directory = cache.get("node", &inputs, |into| build(&programs, tools, into))?;
+    let directory = cache.get("node", &inputs, |into| build(&debian, &programs, tools, into))?;
     Ok(Node { archive: directory.join("node.tar"), name })
+}
+
+/// An archive of Debian with the packages of a node, which takes longest and changes least.
+fn debian_root(cache: &Cache) -> Result<PathBuf> {
+    let script = script_path("node-debian.sh");
+    let directory = cache.get("debian-root", &Inputs::default().file(&script)?, |into| {
+        // debootstrap tells of every package.
+        quietly("Node: Debian", Command::new(&script).arg(into), &into.join("log"))
+    })?;
+    Ok(directory.join("debian.tar"))
 }
 
 /// Where Kubernetes' programs are.
@@ -52,14 +71,13 @@ pub(crate) fn script_path(name: &str) -> PathBuf {
     root().join("e2e/kind").join(name)
 }
 
-fn build(programs: &Programs, tools: &Path, into: &Path) -> Result<()> {
+fn build(debian: &Path, programs: &Programs, tools: &Path, into: &Path) -> Result<()> {
     let (rootfs, work) = (into.join("root"), into.join("work"));
     std::fs::create_dir_all(&work)?;
     let files = go::source(&go::module("kubernetes"), "sigs.k8s.io/kind")?.join("images/base/files");
     let mut make_root = Command::new(script_path("node-root.sh"));
-    make_root.args([&rootfs, &files, &programs.node]).arg(kubernetes::version()?);
-    // debootstrap tells every package; it is asked again only if it failed.
-    quietly("Node: Debian and kind's files", &mut make_root, &work.join("root.log"))?;
+    make_root.arg(debian).args([&rootfs, &files, &programs.node]).arg(kubernetes::version()?);
+    quietly("Node: Kubernetes and kind's files", &mut make_root, &work.join("root.log"))?;
     let archives = images(programs, &work)?;
     let mut store = Command::new("unshare");
     store.args(["--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private"]);
@@ -101,6 +119,7 @@ fn image(programs: &Programs, name: &str, directory: &Path) -> Result<PathBuf> {
     let mut settings = Settings {
         architecture: images::architecture().to_owned(),
         environment: vec!["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
+        packing: Packing::Plain,
         ..Settings::default()
     };
     match short {
