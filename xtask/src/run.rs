@@ -30,12 +30,21 @@ pub(crate) fn program(path: &str) -> Command {
 pub(crate) fn step(title: &str, command: &mut Command) -> Result<()> {
     println!("── {title}");
     let start = Instant::now();
-    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    let status = crate::e2e::status(command)?;
     if !status.success() {
         bail!("{title}: failed ({status})");
     }
     println!("── {title}: done in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What a command writes, once it has succeeded. Fails with what it complained of.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Becomes another program, so that signals reach it directly.
