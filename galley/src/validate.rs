@@ -7,6 +7,7 @@ use crate::api::{
     HttpRouteDestination, LoadBalancer, ServiceEntry, Sidecar, StringMatch, TrafficPolicy, VirtualService,
 };
 use crate::diagnostic::{Code, Severity};
+use crate::kind::Kind;
 use crate::node::{Node, Position, Value};
 use crate::object::AnyObject;
 use crate::path::{FieldPath, Step};
@@ -32,6 +33,12 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
+        AnyObject::EnvoyFilter(_)
+        | AnyObject::ProxyConfig(_)
+        | AnyObject::RequestAuthentication(_)
+        | AnyObject::Telemetry(_)
+        | AnyObject::WasmPlugin(_)
+        | AnyObject::TrafficExtension(_) => checker.unserved_kind(object.kind()),
         _ => {}
     }
     checker.problems
@@ -61,6 +68,12 @@ impl Checker<'_> {
     /// What this version does not do is refused by name, so that nobody relies on it.
     fn unserved(&mut self, path: &FieldPath) {
         self.error(Code::Unsupported, path, "is not supported by this version");
+    }
+
+    /// A kind that this version does not serve at all.
+    fn unserved_kind(&mut self, kind: Kind) {
+        let message = format!("{kind} is not supported by this version: it would do nothing");
+        self.error(Code::Unsupported, &FieldPath::default().field("kind"), &message);
     }
 
     fn destination_rule(&mut self, spec: &DestinationRule) {

@@ -25,6 +25,10 @@ pub enum StringMatch {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unserved(());
 
+/// Content that only another program understands, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Json(pub serde_json::Value);
+
 /// A number or a name, as Kubernetes' `targetPort` takes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IntOrString {
@@ -43,7 +47,7 @@ object! {
     #[derive(Eq, Hash)]
     pub struct PortSelector {
         /// 1 to 65535.
-        number: u16 = "number",
+        number: u16 = "number" where { "minimum": 1 },
     }
 }
 
@@ -132,8 +136,15 @@ impl Read for StringMatch {
 }
 
 impl Read for Unserved {
-    fn read(_: &Node, _: &mut Reader) -> Option<Self> {
-        Some(Self(()))
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.error(Code::Unsupported, node.at, "is not supported by this version".to_owned());
+        None
+    }
+}
+
+impl Read for Json {
+    fn read(node: &Node, _: &mut Reader) -> Option<Self> {
+        Some(Self(node.to_json()))
     }
 }
 
