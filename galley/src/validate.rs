@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
+use mesh_types::Protocol;
+
 use crate::api::{
-    AuthorizationPolicy, AuthorizationPolicyAction, CaptureMode, ClientTls, DestinationRule, HttpRoute,
-    HttpRouteDestination, LoadBalancer, ServiceEntry, Sidecar, StringMatch, TrafficPolicy, VirtualService,
+    AuthorizationPolicy, AuthorizationPolicyAction, CaptureMode, ClientTls, Destination, DestinationRule, Gateway,
+    HttpRoute, LoadBalancer, ServerTls, ServerTlsMode, ServiceEntry, Sidecar, StringMatch, TlsVersion, TrafficPolicy,
+    VirtualService,
 };
 use crate::diagnostic::{Code, Severity};
 use crate::kind::Kind;
@@ -33,6 +36,7 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
+        AnyObject::Gateway(object) => checker.gateway(&object.spec),
         AnyObject::EnvoyFilter(_)
         | AnyObject::ProxyConfig(_)
         | AnyObject::RequestAuthentication(_)
@@ -55,13 +59,120 @@ impl Checker<'_> {
         for (index, route) in spec.http.iter().enumerate() {
             self.http_route(route, &path.field("http").index(index));
         }
-        // At gateways these are served; sidecars carry bytes straight to their service.
-        let in_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|gateway| gateway == "mesh");
-        if in_mesh && !spec.tcp.is_empty() {
-            self.unserved(&path.field("tcp"));
+        for (index, rule) in spec.tls.iter().enumerate() {
+            let path = path.field("tls").index(index);
+            if rule.matches.is_empty() {
+                self.error(Code::Missing, &path.field("match"), "must be set");
+            }
+            for (index, one) in rule.matches.iter().enumerate() {
+                let path = path.field("match").index(index);
+                self.server_names(&one.sni_hosts, &spec.hosts, &path.field("sniHosts"));
+                self.networks(&one.destination_subnets, &path.field("destinationSubnets"));
+            }
+            self.destinations(rule.route.iter().map(|to| (to.destination.as_ref(), to.weight)), &path.field("route"));
         }
-        if in_mesh && !spec.tls.is_empty() {
-            self.unserved(&path.field("tls"));
+        for (index, rule) in spec.tcp.iter().enumerate() {
+            let path = path.field("tcp").index(index);
+            for (index, one) in rule.matches.iter().enumerate() {
+                let path = path.field("match").index(index);
+                self.networks(&one.destination_subnets, &path.field("destinationSubnets"));
+                if !one.source_subnet.is_empty() {
+                    self.network(&one.source_subnet, &path.field("sourceSubnet"));
+                }
+            }
+            self.destinations(rule.route.iter().map(|to| (to.destination.as_ref(), to.weight)), &path.field("route"));
+        }
+    }
+
+    /// The server names of a rule must be among the hosts of its object.
+    fn server_names(&mut self, names: &[String], hosts: &[String], path: &FieldPath) {
+        if names.is_empty() {
+            self.error(Code::Missing, path, "must be set");
+        }
+        for (index, name) in names.iter().enumerate() {
+            let within = |host: &String| {
+                host == name || host.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix))
+            };
+            if !hosts.iter().any(within) {
+                self.error(Code::Invalid, &path.index(index), &format!("{name:?} is not within spec.hosts"));
+            }
+        }
+    }
+
+    fn networks(&mut self, texts: &[String], path: &FieldPath) {
+        texts.iter().enumerate().for_each(|(index, text)| self.network(text, &path.index(index)));
+    }
+
+    fn network(&mut self, text: &str, path: &FieldPath) {
+        if text.parse::<IpAddr>().is_err() && text.parse::<ipnet::IpNet>().is_err() {
+            self.error(Code::Invalid, path, &format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"));
+        }
+    }
+
+    fn gateway(&mut self, spec: &Gateway) {
+        let path = FieldPath::default().field("spec");
+        for (index, server) in spec.servers.iter().enumerate() {
+            let path = path.field("servers").index(index);
+            let Some(port) = &server.port else {
+                self.error(Code::Missing, &path.field("port"), "must be set");
+                continue;
+            };
+            if port.number == 0 {
+                self.error(Code::Missing, &path.field("port").field("number"), "must be set");
+            }
+            let protocol = Protocol::parse(&port.protocol);
+            if protocol.is_none() {
+                let message = format!("{:?} is no protocol of a gateway", port.protocol);
+                self.error(Code::Invalid, &path.field("port").field("protocol"), &message);
+            }
+            if server.hosts.is_empty() {
+                self.error(Code::Missing, &path.field("hosts"), "must be set");
+            }
+            if !server.bind.is_empty() {
+                self.unserved(&path.field("bind"));
+            }
+            match &server.tls {
+                Some(tls) => self.server_tls(tls, &path.field("tls")),
+                None if protocol.is_some_and(Protocol::is_tls) => {
+                    self.error(Code::Missing, &path.field("tls"), "must be set for HTTPS and TLS");
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn server_tls(&mut self, tls: &ServerTls, path: &FieldPath) {
+        let named = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
+        let terminates =
+            matches!(tls.mode, ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
+        if terminates && !named && (tls.server_certificate.is_empty() || tls.private_key.is_empty()) {
+            let message = "must be set, or serverCertificate and privateKey";
+            self.error(Code::Missing, &path.field("credentialName"), message);
+        }
+        let mutual = matches!(tls.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
+        if mutual && !named && tls.ca_certificates.is_empty() {
+            self.error(Code::Missing, &path.field("caCertificates"), "must be set");
+        }
+        let unserved = [
+            ("mode", tls.mode == ServerTlsMode::AutoPassthrough),
+            ("caCrl", !tls.ca_crl.is_empty()),
+            ("caCertCredentialName", !tls.ca_cert_credential_name.is_empty()),
+            ("verifyCertificateSpki", !tls.verify_certificate_spki.is_empty()),
+            ("verifyCertificateHash", !tls.verify_certificate_hash.is_empty()),
+            ("cipherSuites", !tls.cipher_suites.is_empty()),
+            ("tlsCertificates", !tls.tls_certificates.is_empty()),
+            ("insecureSkipVerify", tls.insecure_skip_verify == Some(true)),
+        ];
+        unserved.iter().filter(|(_, set)| *set).for_each(|(field, _)| self.unserved(&path.field(field)));
+        for (field, version) in
+            [("minProtocolVersion", tls.min_protocol_version), ("maxProtocolVersion", tls.max_protocol_version)]
+        {
+            if matches!(version, TlsVersion::V1_0 | TlsVersion::V1_1) {
+                self.error(Code::Unsupported, &path.field(field), "is older than TLS 1.2, which is the least that is spoken");
+            }
+        }
+        if tls.min_protocol_version == TlsVersion::V1_3 && tls.max_protocol_version == TlsVersion::V1_2 {
+            self.error(Code::Invalid, &path.field("minProtocolVersion"), "is above maxProtocolVersion");
         }
     }
 
@@ -103,9 +214,6 @@ impl Checker<'_> {
         let tcp = policy.connection_pool.as_ref().and_then(|pool| pool.tcp.as_ref());
         if tcp.is_some_and(|tcp| tcp.max_connection_duration.is_some()) {
             self.unserved(&path.field("connectionPool").field("tcp").field("maxConnectionDuration"));
-        }
-        if tcp.is_some_and(|tcp| tcp.idle_timeout.is_some()) {
-            self.unserved(&path.field("connectionPool").field("tcp").field("idleTimeout"));
         }
     }
 
@@ -220,7 +328,8 @@ impl Checker<'_> {
             1 => {}
             _ => self.error(Code::Invalid, path, "only one of route, redirect, directResponse and delegate may be set"),
         }
-        self.weights(&route.route, &path.field("route"));
+        let destinations = route.route.iter().map(|to| (to.destination.as_ref(), to.weight));
+        self.destinations(destinations, &path.field("route"));
         for (index, one) in route.matches.iter().enumerate() {
             let path = path.field("match").index(index);
             self.pattern(one.uri.as_ref(), &path.field("uri"));
@@ -230,14 +339,19 @@ impl Checker<'_> {
         }
     }
 
-    fn weights(&mut self, destinations: &[HttpRouteDestination], path: &FieldPath) {
-        for (index, one) in destinations.iter().enumerate() {
-            if one.destination.as_ref().is_none_or(|destination| destination.host.is_empty()) {
+    fn destinations<'a>(
+        &mut self,
+        destinations: impl ExactSizeIterator<Item = (Option<&'a Destination>, Option<u32>)>,
+        path: &FieldPath,
+    ) {
+        let (several, mut total) = (destinations.len() > 1, 0);
+        for (index, (to, weight)) in destinations.enumerate() {
+            if to.is_none_or(|destination| destination.host.is_empty()) {
                 self.error(Code::Missing, &path.index(index).field("destination").field("host"), "must be set");
             }
+            total += u64::from(weight.unwrap_or_default());
         }
-        let total: u64 = destinations.iter().map(|one| u64::from(one.weight.unwrap_or_default())).sum();
-        if destinations.len() > 1 && total == 0 {
+        if several && total == 0 {
             self.error(Code::Invalid, path, "the weights of several destinations must not all be 0");
         }
     }
@@ -299,7 +413,11 @@ mod tests {
                 "{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}}",
                 "spec.trafficPolicy.loadBalancer.localityLbSetting",
             ),
-            ("VirtualService", "{hosts: [a], tcp: [{route: [{destination: {host: a}}]}]}", "spec.tcp"),
+            (
+                "Gateway",
+                "{servers: [{port: {number: 443, protocol: TLS}, hosts: ['*'], tls: {mode: AUTO_PASSTHROUGH}}]}",
+                "spec.servers[0].tls.mode",
+            ),
             ("Sidecar", "{egress: [{port: {number: 80, protocol: HTTP}, hosts: ['*/*']}]}", "spec.egress[0].port"),
             ("Sidecar", "{ingress: [{port: {number: 80, protocol: HTTP}}]}", "spec.ingress"),
         ];
@@ -321,5 +439,28 @@ mod tests {
             "{hosts: [a], http: [{match: [{uri: {regex: '['}}], directResponse: {status: 200}}]}",
         );
         assert!(regex[0].starts_with("spec.http[0].match[0].uri: \"[\" is no regular expression"), "{regex:?}");
+        let tls = said(
+            "VirtualService",
+            "{hosts: ['*.example.com'], tls: [{match: [{sniHosts: [a.example.com, other.org], destinationSubnets: [here]}], route: [{destination: {host: a}}]}]}",
+        );
+        assert_eq!(
+            tls,
+            [
+                "spec.tls[0].match[0].sniHosts[1]: \"other.org\" is not within spec.hosts",
+                "spec.tls[0].match[0].destinationSubnets[0]: \"here\" is neither an address nor a network such as 10.0.0.0/8",
+            ]
+        );
+        let gateway = said(
+            "Gateway",
+            "{servers: [{port: {number: 443, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, minProtocolVersion: TLSV1_0}}, {port: {number: 80, protocol: HTP}, hosts: [a]}]}",
+        );
+        assert_eq!(
+            gateway,
+            [
+                "spec.servers[0].tls.credentialName: must be set, or serverCertificate and privateKey",
+                "spec.servers[0].tls.minProtocolVersion: is older than TLS 1.2, which is the least that is spoken",
+                "spec.servers[1].port.protocol: \"HTP\" is no protocol of a gateway",
+            ]
+        );
     }
 }

@@ -6,6 +6,7 @@ mod endpoint;
 mod gateway;
 mod http;
 mod inbound;
+mod lead;
 mod outbound;
 mod policy;
 mod route;

@@ -30,6 +30,19 @@ pub struct Connection {
     pub source: SocketAddr,
     /// The caller's SPIFFE URI, over mutual TLS.
     pub identity: Option<String>,
+    /// What its first bytes are.
+    pub opening: Opening,
+}
+
+/// What a connection begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A request of HTTP.
+    Http,
+    /// A ClientHello that asks for this server name.
+    Tls(String),
+    /// Neither.
+    Bytes,
 }
 
 /// What becomes of a request.
@@ -78,14 +91,18 @@ impl Simulation {
         };
         let redirected = if captured.hands_on() { snapshot.listener_for(connection.destination) } else { None };
         let listener = redirected.unwrap_or(captured);
-        let secure = connection.identity.is_some();
-        let spoken = if secure { "istio-http/1.1" } else { "http/1.1" };
+        let (transport, server_name, spoken) = match &connection.opening {
+            _ if connection.identity.is_some() => (Transport::Tls, None, Some("istio-http/1.1")),
+            Opening::Http => (Transport::Raw, None, Some("http/1.1")),
+            Opening::Tls(name) => (Transport::Tls, Some(name.to_ascii_lowercase().into()), None),
+            Opening::Bytes => (Transport::Raw, None, None),
+        };
         let facts = Facts {
             destination: connection.destination,
             source: connection.source.ip(),
-            transport: if secure { Transport::Tls } else { Transport::Raw },
-            server_name: None,
-            protocols: vec![spoken.into()],
+            transport,
+            server_name,
+            protocols: spoken.into_iter().map(Into::into).collect(),
         };
         match choose(listener, &facts) {
             None => Fate::Refused(format!("no filter chain of {} takes it", listener.name)),

@@ -86,6 +86,11 @@ impl Protocol {
         matches!(self, Self::Http2 | Self::Grpc | Self::GrpcWeb)
     }
 
+    /// True if connections begin with a ClientHello that the mesh passes on.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
     /// True if the proxy never looks for HTTP inside.
     pub fn is_opaque(self) -> bool {
         matches!(self, Self::Https | Self::Tls | Self::Tcp)

@@ -5,7 +5,7 @@
 mod mesh;
 
 use mesh::Mesh;
-use weft_proxy::sim::Fate;
+use weft_proxy::sim::{Fate, Opening};
 
 const SHOP: &str = include_str!("shop.yaml");
 
@@ -189,4 +189,131 @@ fn a_sidecar_object_hides_what_it_does_not_name() {
     );
     let nothing = sidecar("{egress: [{hosts: ['~/*']}]}");
     assert_eq!(nothing.get("productpage", "reviews", "/", &[]), Fate::Bytes("PassthroughCluster".into()));
+}
+
+fn tls(name: &str) -> Opening {
+    Opening::Tls(name.to_owned())
+}
+
+fn bytes(cluster: &str) -> Fate {
+    Fate::Bytes(cluster.to_owned())
+}
+
+const OUTSIDE: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: wiki}
+spec:
+  hosts: ['*.wikipedia.org', www.example.com]
+  ports: [{number: 443, name: tls, protocol: TLS}, {number: 80, name: http, protocol: HTTP}]
+  resolution: NONE
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: database}
+spec:
+  hosts: [db.example.com]
+  addresses: [192.0.2.7]
+  ports: [{number: 5432, name: tcp, protocol: TCP}]
+  endpoints: [{address: 198.51.100.1}]
+  resolution: STATIC
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}'}
+";
+
+#[test]
+fn tls_without_addresses_is_known_by_its_server_name() {
+    let mesh = mesh(OUTSIDE);
+    let call = |opening| mesh.carry("productpage", "203.0.113.9:443", opening);
+    assert_eq!(call(tls("en.wikipedia.org")), bytes("outbound|443||*.wikipedia.org"));
+    assert_eq!(call(tls("www.example.com")), bytes("outbound|443||www.example.com"));
+    assert_eq!(call(tls("example.org")), bytes("BlackHoleCluster"));
+    assert_eq!(call(Opening::Bytes), bytes("BlackHoleCluster"));
+    assert_eq!(mesh.carry("productpage", "192.0.2.7:5432", Opening::Bytes), bytes("outbound|5432||db.example.com"));
+    let elsewhere = mesh.carry("productpage", "203.0.113.9:80", Opening::Bytes);
+    assert_eq!(elsewhere, bytes("BlackHoleCluster"), "a port of HTTP takes HTTP alone");
+}
+
+#[test]
+fn tls_and_tcp_rules_lead_connections_of_applications() {
+    let mesh = mesh(&format!(
+        "{OUTSIDE}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: wiki}}
+spec:
+  hosts: ['*.wikipedia.org', www.example.com]
+  gateways: [mesh, egress]
+  tls:
+    - match: [{{gateways: [egress], sniHosts: [en.wikipedia.org]}}]
+      route: [{{destination: {{host: en.wikipedia.org}}}}]
+    - match: [{{port: 443, sniHosts: [en.wikipedia.org]}}]
+      route: [{{destination: {{host: egress.istio-system.svc.cluster.local, port: {{number: 8443}}}}}}]
+    - match: [{{sourceLabels: {{app: nobody}}, sniHosts: [de.wikipedia.org]}}]
+      route: [{{destination: {{host: reviews}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: database}}
+spec:
+  hosts: [db.example.com]
+  tcp:
+    - match: [{{port: 1}}]
+      route: [{{destination: {{host: ratings}}}}]
+    - match: [{{port: 5432}}]
+      route: [{{destination: {{host: reviews, subset: v2, port: {{number: 9080}}}}}}]
+---
+{SUBSETS}"
+    ));
+    let call = |opening| mesh.carry("productpage", "203.0.113.9:443", opening);
+    assert_eq!(call(tls("en.wikipedia.org")), bytes("outbound|8443||egress.istio-system.svc.cluster.local"));
+    assert_eq!(call(tls("de.wikipedia.org")), bytes("BlackHoleCluster"), "the rules say which names there are");
+    assert_eq!(mesh.carry("productpage", "192.0.2.7:5432", Opening::Bytes), bytes(V2));
+}
+
+#[test]
+fn gateways_lead_connections_by_name_and_port() {
+    let mesh = mesh(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 8443, name: tls, protocol: TLS}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}}
+    - {port: {number: 31400, name: tcp, protocol: TCP}, hosts: ['*']}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: edge}
+spec:
+  hosts: ['*.example.com']
+  gateways: [edge]
+  tls:
+    - match: [{port: 8443, sniHosts: [a.example.com]}]
+      route: [{destination: {host: reviews, port: {number: 9080}}}]
+    - match: [{port: 8443, sniHosts: [b.example.com]}]
+      route: [{destination: {host: ratings, port: {number: 9080}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: echo}
+spec:
+  hosts: ['*']
+  gateways: [edge]
+  tcp:
+    - match: [{port: 31400}]
+      route: [{destination: {host: details, port: {number: 9080}}}]
+",
+    );
+    assert_eq!(mesh.at_gateway(8443, tls("a.example.com")), bytes(REVIEWS));
+    assert_eq!(mesh.at_gateway(8443, tls("b.example.com")), bytes("outbound|9080||ratings.default.svc.cluster.local"));
+    assert!(matches!(mesh.at_gateway(8443, tls("c.example.com")), Fate::Refused(_)));
+    let details = bytes("outbound|9080||details.default.svc.cluster.local");
+    assert_eq!(mesh.at_gateway(31400, Opening::Bytes), details);
 }

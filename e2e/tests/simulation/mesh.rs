@@ -8,7 +8,7 @@ use galley::Objects;
 use mesh_http::RequestHead;
 use mesh_types::{Labels, NodeId, NodeKind};
 use pilot::{Kind, Proxy, World};
-use weft_proxy::sim::{Connection, Fate, Simulation};
+use weft_proxy::sim::{Connection, Fate, Opening, Simulation};
 
 pub(crate) struct Mesh {
     world: World,
@@ -36,8 +36,34 @@ impl Mesh {
             destination: ([10, 96, 0, 12], 9080).into(),
             source: ([10, 0, 0, 99], 40_000).into(),
             identity: None,
+            opening: Opening::Http,
         };
         self.decide(workload, [10, 0, 0, 99].into(), &connection, &mut head(method, host, path, fields))
+    }
+
+    /// Where the sidecar of a workload carries a connection of its application.
+    pub(crate) fn carry(&self, workload: &str, destination: &str, opening: Opening) -> Fate {
+        let connection = Connection {
+            listener: "virtualOutbound".into(),
+            destination: destination.parse().unwrap(),
+            source: ([10, 0, 0, 99], 40_000).into(),
+            identity: None,
+            opening,
+        };
+        self.decide(workload, [10, 0, 0, 99].into(), &connection, &mut RequestHead::default())
+    }
+
+    /// Where a gateway carries a connection to a port of it.
+    pub(crate) fn at_gateway(&self, port: u16, opening: Opening) -> Fate {
+        let connection = Connection {
+            listener: format!("0.0.0.0_{port}"),
+            destination: ([10, 0, 0, 50], port).into(),
+            source: ([198, 51, 100, 7], 40_000).into(),
+            identity: None,
+            opening,
+        };
+        let labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
+        self.through(NodeKind::Router, labels, [10, 0, 0, 50].into(), &connection, &mut RequestHead::default())
     }
 
     /// What a workload's sidecar makes of a call to it.
@@ -49,6 +75,7 @@ impl Mesh {
             destination: SocketAddr::new(ip, 9080),
             source: ([10, 0, 0, 99], 40_000).into(),
             identity: caller.map(|account| format!("spiffe://cluster.local/ns/default/sa/{account}")),
+            opening: Opening::Http,
         };
         self.decide(workload, ip, &connection, &mut head("GET", "reviews", path, &[]))
     }
@@ -56,10 +83,21 @@ impl Mesh {
     fn decide(&self, workload: &str, ip: IpAddr, connection: &Connection, head: &mut RequestHead) -> Fate {
         let pod = self.objects.pods.values().find(|pod| *pod.meta.name == *workload);
         let labels: Labels = pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default();
+        self.through(NodeKind::Sidecar, labels, ip, connection, head)
+    }
+
+    fn through(
+        &self,
+        kind: NodeKind,
+        labels: Labels,
+        ip: IpAddr,
+        connection: &Connection,
+        head: &mut RequestHead,
+    ) -> Fate {
         let id = NodeId {
-            kind: NodeKind::Sidecar,
+            kind,
             ip,
-            workload: workload.to_owned(),
+            workload: "some-pod".to_owned(),
             namespace: "default".to_owned(),
             domain: "default.svc.cluster.local".to_owned(),
         };

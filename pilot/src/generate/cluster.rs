@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbConfig, LbPolicy, TransportSocketMatch,
 };
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -121,12 +122,8 @@ pub(super) fn of_service(world: &World, proxy: &Proxy, service: &Service, resour
     let subsets = rule.map(|rule| rule.spec.subsets.as_slice()).unwrap_or_default();
     for port in &service.ports {
         for subset in std::iter::once("").chain(subsets.iter().map(|one| one.name.as_str())) {
-            let Some(one) = Outbound::new(world, service, port, rule, subset) else { continue };
-            let cluster = one.cluster();
-            resources.add(Kind::Cluster, &cluster.name, &cluster);
-            if one.is_eds() {
-                let assignment = endpoint::assignment(&cluster.name, &port.instances, one.labels);
-                resources.add(Kind::Endpoints, &cluster.name, &assignment);
+            if let Some(one) = Outbound::new(world, service, port, rule, subset) {
+                one.add_to(resources);
             }
         }
     }
@@ -142,8 +139,7 @@ pub(super) fn named(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
 /// The endpoints of a cluster by its name.
 pub(super) fn endpoints(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
     let one = find(world, proxy, name).filter(Outbound::is_eds)?;
-    let assignment = endpoint::assignment(name, &one.port.instances, one.labels);
-    Some(Resource::new(Kind::Endpoints, &assignment, Vec::new()))
+    Some(Resource::new(Kind::Endpoints, &one.assignment(name), Vec::new()))
 }
 
 /// Adds a cluster with its endpoints, unless it is there.
@@ -151,11 +147,7 @@ pub(super) fn add(world: &World, proxy: &Proxy, name: &str, resources: &mut Reso
     if resources.get(Kind::Cluster, name).is_none()
         && let Some(one) = find(world, proxy, name)
     {
-        resources.add(Kind::Cluster, name, &one.cluster());
-        if one.is_eds() {
-            let assignment = endpoint::assignment(name, &one.port.instances, one.labels);
-            resources.add(Kind::Endpoints, name, &assignment);
-        }
+        one.add_to(resources);
     }
 }
 
@@ -201,6 +193,19 @@ impl<'a> Outbound<'a> {
             policy: Policy::of(spec, subset, port.number),
             rule,
         })
+    }
+
+    /// Adds the cluster, with its endpoints if they are served apart.
+    fn add_to(&self, resources: &mut Resources) {
+        let cluster = self.cluster();
+        resources.add(Kind::Cluster, &cluster.name, &cluster);
+        if self.is_eds() {
+            resources.add(Kind::Endpoints, &cluster.name, &self.assignment(&cluster.name));
+        }
+    }
+
+    fn assignment(&self, name: &str) -> ClusterLoadAssignment {
+        endpoint::assignment(name, &self.port.instances, self.labels)
     }
 
     fn is_eds(&self) -> bool {
@@ -264,7 +269,7 @@ impl<'a> Outbound<'a> {
                 DiscoveryType::Eds
             }
             Resolution::Dns => {
-                cluster.load_assignment = Some(endpoint::assignment(&cluster.name, &self.port.instances, self.labels));
+                cluster.load_assignment = Some(self.assignment(&cluster.name));
                 DiscoveryType::StrictDns
             }
             Resolution::Passthrough => {

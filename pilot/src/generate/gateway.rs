@@ -6,15 +6,17 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as lds;
 use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use galley::api::{self, ServerTlsMode};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol as Version;
+use galley::api::{self, ServerTlsMode, TlsVersion};
 use mesh_types::Protocol;
 
 use super::authorization::Policies;
 use super::cluster::sds;
-use super::http::{Routes, Side, connection, inspector, tcp_proxy};
+use super::http::{Routes, Side, connection, inspector};
+use super::lead::{self, Lead};
 use super::outbound::every;
 use super::route::Asker;
-use super::wire::{address, any, flag};
+use super::wire::{address, any, exact, flag};
 use crate::kind::Kind;
 use crate::proxy::{Proxy, selects};
 use crate::resource::Resources;
@@ -48,20 +50,15 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
         let chains: Vec<_> = servers
             .iter()
             .enumerate()
-            .filter_map(|(index, one)| chain((world, proxy, &policies), port, index, one, resources))
+            .filter(|(_, one)| !is_plain_http(one.server))
+            .flat_map(|(index, one)| chains((world, proxy, &policies), port, index, one, resources))
             .collect();
         let plain: Vec<&Served<'_>> = servers.iter().filter(|one| is_plain_http(one.server)).collect();
         let mut filter_chains = chains;
         if !plain.is_empty() {
             let name = format!("http.{port}");
             resources.add(Kind::Route, &name, &routes(world, proxy, port, &name, &plain));
-            let filter = connection(
-                &world.mesh,
-                Side::Gateway,
-                &format!("outbound_0.0.0.0_{port}"),
-                Routes::Named(name),
-                policies.http(),
-            );
+            let filter = http(world, &policies, port, name);
             filter_chains.push(lds::FilterChain { filters: vec![filter], ..Default::default() });
         }
         if filter_chains.is_empty() {
@@ -82,86 +79,63 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
     }
 }
 
+/// Reads connections of a port as HTTP, under the workload's policies, with the routes of this name.
+fn http(world: &World, policies: &Policies, port: u16, routes: String) -> lds::Filter {
+    let prefix = format!("outbound_0.0.0.0_{port}");
+    connection(&world.mesh, Side::Gateway, &prefix, Routes::Named(routes), policies.http())
+}
+
 fn protocol(server: &api::Server) -> Protocol {
     let word = server.port.as_ref().map(|port| port.protocol.as_str()).unwrap_or_default();
     Protocol::parse(word).unwrap_or(Protocol::Tcp)
 }
 
+/// A server of HTTP in clear text, whose TLS settings can only redirect.
 fn is_plain_http(server: &api::Server) -> bool {
-    protocol(server).is_http()
+    protocol(server).is_http() && server.tls.as_ref().is_none_or(|tls| tls.https_redirect)
 }
 
-/// The chain of a server that does not speak plain HTTP.
-fn chain(
+/// The chains of a server that does not speak plain HTTP.
+fn chains(
     (world, proxy, policies): (&World, &Proxy, &Policies),
     port: u16,
     index: usize,
     one: &Served<'_>,
     resources: &mut Resources,
-) -> Option<lds::FilterChain> {
-    if is_plain_http(one.server) {
-        return None;
-    }
+) -> Vec<lds::FilterChain> {
     let settings = one.server.tls.as_ref();
     let names = server_names(one.server);
-    let condition = (!names.is_empty()).then(|| lds::FilterChainMatch { server_names: names, ..Default::default() });
-    let mode = settings.map(|settings| settings.mode);
-    let terminates =
-        matches!(mode, Some(ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual));
-    let socket = settings.filter(|_| terminates).map(transport_socket);
-    if protocol(one.server) == Protocol::Https && terminates {
+    let passes_tls = settings.is_some_and(|settings| settings.mode == ServerTlsMode::Passthrough);
+    let socket = settings.filter(|_| !passes_tls).map(transport_socket);
+    for credential in settings.into_iter().flat_map(credentials) {
+        secrets(world, proxy.namespace(), credential, resources);
+    }
+    if protocol(one.server).is_http() || protocol(one.server) == Protocol::Https && !passes_tls {
         let name = format!("https.{port}.{index}.{}", one.gateway.replace('/', "."));
         resources.add(Kind::Route, &name, &routes(world, proxy, port, &name, &[one]));
-        for credential in settings.into_iter().flat_map(credentials) {
-            secrets(world, proxy.namespace(), credential, resources);
-        }
-        let filter = connection(
-            &world.mesh,
-            Side::Gateway,
-            &format!("outbound_0.0.0.0_{port}"),
-            Routes::Named(name),
-            policies.http(),
-        );
-        return Some(lds::FilterChain {
+        let condition = (!names.is_empty()).then(|| lds::FilterChainMatch { server_names: names, ..Default::default() });
+        return vec![lds::FilterChain {
             filter_chain_match: condition,
-            filters: vec![filter],
+            filters: vec![http(world, policies, port, name)],
             transport_socket: socket,
             ..Default::default()
-        });
+        }];
     }
-    let cluster = bytes_to(world, proxy, port, one)?;
-    let filters = policies.network().into_iter().chain([tcp_proxy(&world.mesh, &cluster)]).collect();
-    Some(lds::FilterChain { filter_chain_match: condition, filters, transport_socket: socket, ..Default::default() })
+    let asker = Asker { world, proxy, gateway: &one.gateway, port };
+    let leads = lead::of_gateway(&asker, &names, passes_tls);
+    let chain = |lead: &Lead| {
+        let chain = lead.chain(&world.mesh);
+        let filters = policies.network().into_iter().chain(chain.filters).collect();
+        lds::FilterChain { filters, transport_socket: socket.clone(), ..chain }
+    };
+    leads.iter().map(chain).collect()
 }
 
 fn server_names(server: &api::Server) -> Vec<String> {
     let hosts = server.hosts.iter().map(|host| host.rsplit('/').next().unwrap_or(host).to_owned());
     let hosts: Vec<String> = hosts.collect();
-    if hosts.iter().any(|host| host == "*") { Vec::new() } else { hosts }
-}
-
-/// Where bytes go: the first TLS or TCP rule of a VirtualService that names the gateway and the host.
-fn bytes_to(world: &World, proxy: &Proxy, port: u16, one: &Served<'_>) -> Option<String> {
-    let asker = Asker { world, proxy, gateway: &one.gateway, port };
-    let names = server_names(one.server);
-    for object in asker.virtual_services() {
-        let own = &object.meta.namespace;
-        let tls = object.spec.tls.iter().filter(|rule| {
-            rule.matches.iter().any(|condition| {
-                condition.port.is_none_or(|asked| asked == port)
-                    && (names.is_empty() || condition.sni_hosts.iter().any(|host| names.contains(host)))
-            })
-        });
-        let tcp = object.spec.tcp.iter().filter(|rule| {
-            rule.matches.is_empty()
-                || rule.matches.iter().any(|condition| condition.port.is_none_or(|asked| asked == port))
-        });
-        let destinations = tls.flat_map(|rule| &rule.route).chain(tcp.flat_map(|rule| &rule.route));
-        if let Some(to) = destinations.filter_map(|to| to.destination.as_ref()).next() {
-            return Some(asker.cluster(to, own));
-        }
-    }
-    None
+    // Only TLS tells a name.
+    if server.tls.is_none() || hosts.iter().any(|host| host == "*") { Vec::new() } else { hosts }
 }
 
 /// The virtual hosts of the servers, from the VirtualServices that name their gateways.
@@ -281,33 +255,66 @@ fn secrets(world: &World, namespace: &str, credential: &str, resources: &mut Res
     }
 }
 
+/// How a server opens TLS. With the mesh's own certificates its clients are workloads.
 fn transport_socket(settings: &api::ServerTls) -> core::TransportSocket {
+    use tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
+    let istio = settings.mode == ServerTlsMode::IstioMutual;
     let mut certificates: Vec<_> = credentials(settings).map(|name| sds(&format!("kubernetes://{name}"))).collect();
-    if certificates.is_empty() {
+    if istio {
+        certificates = vec![sds("default")];
+    } else if certificates.is_empty() {
         certificates.push(sds(&format!("file-cert:{}~{}", settings.server_certificate, settings.private_key)));
     }
-    let mutual = matches!(settings.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
     let roots = match credentials(settings).next() {
+        _ if istio => sds("ROOTCA"),
         Some(name) => sds(&format!("kubernetes://{name}-cacert")),
         None => sds(&format!("file-root:{}", settings.ca_certificates)),
     };
+    let asks = istio || matches!(settings.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
+    let sans = settings.subject_alt_names.iter().map(|name| tls::SubjectAltNameMatcher {
+        san_type: if name.contains("://") {
+            tls::subject_alt_name_matcher::SanType::Uri as i32
+        } else {
+            tls::subject_alt_name_matcher::SanType::Dns as i32
+        },
+        matcher: Some(exact(name)),
+        ..Default::default()
+    });
+    let validation = CombinedCertificateValidationContext {
+        default_validation_context: Some(tls::CertificateValidationContext {
+            match_typed_subject_alt_names: sans.collect(),
+            ..Default::default()
+        }),
+        validation_context_sds_secret_config: Some(roots),
+        ..Default::default()
+    };
+    let alpn: &[&str] = if istio { &["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"] } else { &["h2", "http/1.1"] };
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: certificates,
-            alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
-            validation_context_type: mutual
-                .then_some(tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(roots)),
+            alpn_protocols: alpn.iter().map(|word| (*word).to_owned()).collect(),
+            validation_context_type: asks.then_some(ValidationContextType::CombinedValidationContext(validation)),
             tls_params: Some(tls::TlsParameters {
-                tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12 as i32,
+                tls_minimum_protocol_version: version(settings.min_protocol_version, Version::TlSv12) as i32,
+                tls_maximum_protocol_version: version(settings.max_protocol_version, Version::TlSv13) as i32,
                 ..Default::default()
             }),
             ..Default::default()
         }),
-        require_client_certificate: Some(flag(settings.mode == ServerTlsMode::Mutual)),
+        require_client_certificate: Some(flag(istio || settings.mode == ServerTlsMode::Mutual)),
         ..Default::default()
     };
     core::TransportSocket {
         name: "envoy.transport_sockets.tls".to_owned(),
         config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(DOWNSTREAM_TLS, &context))),
+    }
+}
+
+/// A version that was said, or the default at its place. Lower ones than 1.2 were refused when the object was read.
+fn version(said: TlsVersion, default: Version) -> Version {
+    match said {
+        TlsVersion::V1_3 => Version::TlSv13,
+        TlsVersion::V1_2 => Version::TlSv12,
+        TlsVersion::Auto | TlsVersion::V1_0 | TlsVersion::V1_1 => default,
     }
 }

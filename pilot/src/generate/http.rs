@@ -99,11 +99,23 @@ pub(super) fn connection(
     network("envoy.filters.network.http_connection_manager", any(HCM, &message))
 }
 
-/// The TCP filter of a chain.
+/// The TCP filter of a chain that leads to one cluster.
 pub(super) fn tcp_proxy(mesh: &MeshConfig, cluster: &str) -> lds::Filter {
+    let to = tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned());
+    tcp_proxy_to(mesh, to, cluster, None)
+}
+
+/// The TCP filter of a chain. `idle` closes a connection on which nothing moves for so long; Envoy's hour if absent.
+pub(super) fn tcp_proxy_to(
+    mesh: &MeshConfig,
+    to: tcp::tcp_proxy::ClusterSpecifier,
+    prefix: &str,
+    idle: Option<Duration>,
+) -> lds::Filter {
     let message = tcp::TcpProxy {
-        stat_prefix: cluster.to_owned(),
-        cluster_specifier: Some(tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned())),
+        stat_prefix: prefix.to_owned(),
+        cluster_specifier: Some(to),
+        idle_timeout: idle.map(duration),
         access_log: access_log(mesh),
         ..Default::default()
     };

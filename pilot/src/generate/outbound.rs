@@ -10,32 +10,37 @@ use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use galley::api::MeshOutboundMode;
-use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, PASSTHROUGH_CLUSTER, ports};
+use mesh_types::{BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, ports};
 
 use super::cluster;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
+use super::lead::{self, Lead};
 use super::route::{Asker, prefix};
 use super::wire::{address, ads, duration, flag};
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::world::{Port, Service, World, host_matches};
+use crate::world::{Port, Resolution, Service, World};
 
 /// All outbound listeners and routes.
 pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
     capture(world, proxy, resources);
-    let mut http: BTreeSet<u16> = BTreeSet::new();
+    let mut everywhere: BTreeSet<u16> = BTreeSet::new();
     for service in world.visible(proxy) {
         for port in &service.ports {
-            if port.protocol.is_http() {
-                http.insert(port.number);
+            if port.protocol.is_http() || is_unaddressed(service) {
+                everywhere.insert(port.number);
             } else {
-                bytes(world, service, port, resources);
+                bytes(world, proxy, service, port, resources);
             }
         }
     }
-    for port in http {
-        resources.add(Kind::Listener, &of_port(port), &http_listener(world, port));
+    for port in everywhere {
+        let listener = Everywhere::of(world, proxy, port);
+        resources.add(Kind::Listener, &of_port(port), &listener.message());
+        if !listener.http {
+            continue;
+        }
         let routes = routes(world, proxy, port);
         resources.add(Kind::Route, &port.to_string(), &routes);
         for (_, name) in clusters(&routes.virtual_hosts) {
@@ -45,9 +50,10 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
 }
 
 /// A port that is not declared as HTTP: a listener at each address, and routes where the protocol was not declared.
-fn bytes(world: &World, service: &Service, port: &Port, resources: &mut Resources) {
+fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources: &mut Resources) {
+    let leads = leads(world, proxy, service, port);
     for ip in addresses(service, port) {
-        resources.add(Kind::Listener, &at(ip, port.number), &byte_listener(world, service, port, ip));
+        resources.add(Kind::Listener, &at(ip, port.number), &byte_listener(world, service, port, ip, &leads));
     }
     if !port.protocol.is_opaque() {
         resources.add(Kind::Route, &own_routes(service, port), &sniffed(world, service, port.number));
@@ -60,10 +66,15 @@ pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, reso
         return;
     }
     for port in service.ports.iter().filter(|port| !port.protocol.is_http()) {
-        let cluster = ClusterName::outbound(&service.host, port.number, "").to_string();
-        resources.remove_mentioning(Kind::Listener, &cluster);
-        bytes(world, service, port, resources);
+        // Whatever it leads to, its listeners are about this service.
+        resources.remove_mentioning(Kind::Listener, &about(service, port));
+        bytes(world, proxy, service, port, resources);
     }
+}
+
+/// Where connections to a service's port lead that are carried as bytes.
+fn leads(world: &World, proxy: &Proxy, service: &Service, port: &Port) -> Vec<Lead> {
+    lead::of_service(&Asker { world, proxy, gateway: "mesh", port: port.number }, service, port)
 }
 
 /// A listener by its name.
@@ -72,21 +83,22 @@ pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resou
     let port: u16 = port.parse().ok()?;
     let sees = |service: &&Service| world.sees(proxy, service);
     if address == "0.0.0.0" {
-        let mut ports = world.at_port(port).filter(sees).flat_map(|service| &service.ports);
-        return ports.any(|one| one.number == port && one.protocol.is_http()).then(|| {
-            Resource::new(Kind::Listener, &http_listener(world, port), vec![(Kind::Route, port.to_string())])
-        });
+        let listener = Everywhere::of(world, proxy, port);
+        let mentions = if listener.http { vec![(Kind::Route, port.to_string())] } else { Vec::new() };
+        return listener.is_needed().then(|| Resource::new(Kind::Listener, &listener.message(), mentions));
     }
     let ip: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
     let (service, port) = world.at_address(ip).filter(sees).find_map(|service| {
         let port = service.ports.iter().find(|one| one.number == port && !one.protocol.is_http())?;
         addresses(service, port).contains(&ip).then_some((service, port))
     })?;
-    let mut mentions = vec![(Kind::Cluster, ClusterName::outbound(&service.host, port.number, "").to_string())];
+    let leads = leads(world, proxy, service, port);
+    let clusters: BTreeSet<&String> = leads.iter().flat_map(Lead::clusters).collect();
+    let mut mentions: Vec<_> = clusters.into_iter().map(|name| (Kind::Cluster, name.clone())).collect();
     if !port.protocol.is_opaque() {
         mentions.push((Kind::Route, own_routes(service, port)));
     }
-    Some(Resource::new(Kind::Listener, &byte_listener(world, service, port, ip), mentions))
+    Some(Resource::new(Kind::Listener, &byte_listener(world, service, port, ip, &leads), mentions))
 }
 
 /// A route configuration by its name. That of a port has the virtual hosts that cannot be asked for by an authority; the
@@ -173,14 +185,8 @@ pub(super) fn capture(world: &World, proxy: &Proxy, resources: &mut Resources) {
         filters: vec![tcp_proxy(&world.mesh, BLACK_HOLE_CLUSTER)],
         ..Default::default()
     };
-    let rest = lds::FilterChain {
-        name: "virtualOutbound-catchall-tcp".to_owned(),
-        filters: vec![tcp_proxy(
-            &world.mesh,
-            if allows_any(world, proxy) { PASSTHROUGH_CLUSTER } else { BLACK_HOLE_CLUSTER },
-        )],
-        ..Default::default()
-    };
+    let rest =
+        lds::FilterChain { name: "virtualOutbound-catchall-tcp".to_owned(), ..elsewhere(world, proxy) };
     let listener = lds::Listener {
         bind_to_port: None,
         use_original_dst: Some(flag(true)),
@@ -188,6 +194,12 @@ pub(super) fn capture(world: &World, proxy: &Proxy, resources: &mut Resources) {
         ..redirected("virtualOutbound", &every(ports::OUTBOUND))
     };
     resources.add(Kind::Listener, "virtualOutbound", &listener);
+}
+
+/// The chain of connections to what nobody serves.
+fn elsewhere(world: &World, proxy: &Proxy) -> lds::FilterChain {
+    let cluster = if allows_any(world, proxy) { PASSTHROUGH_CLUSTER } else { BLACK_HOLE_CLUSTER };
+    lds::FilterChain { filters: vec![tcp_proxy(&world.mesh, cluster)], ..Default::default() }
 }
 
 fn allows_any(world: &World, proxy: &Proxy) -> bool {
@@ -235,33 +247,86 @@ fn own_routes(service: &Service, port: &Port) -> String {
     format!("{}:{}", service.host, port.number)
 }
 
+/// Marks the listeners of a service's port at its instances, in their prefix of statistics.
+fn about(service: &Service, port: &Port) -> String {
+    format!("service|{}|{}|", port.number, service.host)
+}
+
 /// Where a service can be called: at its addresses, or its endpoints' if it has none.
 fn addresses(service: &Service, port: &Port) -> Vec<IpAddr> {
     let headless = || port.instances.iter().filter_map(|instance| instance.address.parse().ok()).collect();
     if service.addresses.is_empty() { headless() } else { service.addresses.clone() }
 }
 
-/// A port that some service declares as HTTP, on every address.
-fn http_listener(world: &World, port: u16) -> lds::Listener {
-    let name = of_port(port);
-    let routes = Routes::Named(port.to_string());
-    let filter = connection(&world.mesh, Side::Outbound, &format!("outbound_{name}"), routes, Vec::new());
-    let chain = lds::FilterChain { filters: vec![filter], ..Default::default() };
-    lds::Listener { filter_chains: vec![chain], ..redirected(&name, &every(port)) }
+/// True for a service that is not called at addresses that are known: by name alone.
+fn is_unaddressed(service: &Service) -> bool {
+    service.addresses.is_empty() && service.resolution != Resolution::Endpoints
 }
 
-/// A port that is not declared as HTTP, at one address. Where the protocol was not declared, what is spoken decides.
-fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr) -> lds::Listener {
-    let cluster = ClusterName::outbound(&service.host, port.number, "").to_string();
-    let plain = lds::FilterChain { filters: vec![tcp_proxy(&world.mesh, &cluster)], ..Default::default() };
-    let name = at(ip, port.number);
-    let listener = redirected(&name, &[SocketAddr::new(ip, port.number)]);
-    if port.protocol.is_opaque() {
-        return lds::Listener { filter_chains: vec![plain], ..listener };
+/// A port on every address: HTTP, which tells by its authority whom it is for, TLS, which tells by its server name, and
+/// whatever else is called there.
+struct Everywhere<'a> {
+    world: &'a World,
+    proxy: &'a Proxy,
+    port: u16,
+    /// Some service declares the port as HTTP.
+    http: bool,
+    /// TLS by server name.
+    named: Vec<Lead>,
+    /// Bytes to the only service that could be meant. Of two nobody could tell which.
+    bytes: Vec<Lead>,
+}
+
+impl<'a> Everywhere<'a> {
+    fn of(world: &'a World, proxy: &'a Proxy, port: u16) -> Self {
+        let mut found = Self { world, proxy, port, http: false, named: Vec::new(), bytes: Vec::new() };
+        let mut services = 0;
+        for service in world.at_port(port).filter(|service| world.sees(proxy, service)) {
+            for one in service.ports.iter().filter(|one| one.number == port) {
+                if one.protocol.is_http() {
+                    found.http = true;
+                } else if is_unaddressed(service) && one.protocol.is_tls() {
+                    found.named.extend(leads(world, proxy, service, one).into_iter().map(|lead| lead.named(&service.host)));
+                } else if is_unaddressed(service) {
+                    services += 1;
+                    found.bytes = leads(world, proxy, service, one);
+                }
+            }
+        }
+        if services > 1 {
+            found.bytes.clear();
+        }
+        found.named = lead::distinct(found.named);
+        found
     }
-    let routes = Routes::Named(own_routes(service, port));
-    let filter = connection(&world.mesh, Side::Outbound, &format!("outbound_{name}"), routes, Vec::new());
-    let spoken = lds::FilterChain {
+
+    fn is_needed(&self) -> bool {
+        self.http || !self.named.is_empty() || !self.bytes.is_empty()
+    }
+
+    fn message(&self) -> lds::Listener {
+        let name = of_port(self.port);
+        let mut chains = Vec::new();
+        if self.http {
+            chains.push(spoken(self.world, &name, self.port.to_string()));
+        }
+        let (all, some): (Vec<&Lead>, Vec<&Lead>) =
+            self.named.iter().chain(&self.bytes).partition(|lead| lead.takes_all());
+        chains.extend(some.iter().map(|lead| lead.chain(&self.world.mesh)));
+        let rest = all.first().map(|lead| lead.chain(&self.world.mesh));
+        let inspectors = if self.http { &["tls_inspector", "http_inspector"][..] } else { &["tls_inspector"] };
+        lds::Listener {
+            filter_chains: chains,
+            default_filter_chain: Some(rest.unwrap_or_else(|| elsewhere(self.world, self.proxy))),
+            ..inspected(redirected(&name, &every(self.port)), inspectors)
+        }
+    }
+}
+
+/// The chain of connections on which HTTP is spoken, with the routes of this name.
+fn spoken(world: &World, listener: &str, routes: String) -> lds::FilterChain {
+    let filter = connection(&world.mesh, Side::Outbound, &format!("outbound_{listener}"), Routes::Named(routes), Vec::new());
+    lds::FilterChain {
         filter_chain_match: Some(lds::FilterChainMatch {
             transport_protocol: "raw_buffer".to_owned(),
             application_protocols: ["http/1.0", "http/1.1", "h2c"].map(str::to_owned).to_vec(),
@@ -269,15 +334,41 @@ fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr) -> l
         }),
         filters: vec![filter],
         ..Default::default()
-    };
+    }
+}
+
+/// A listener that looks at the first bytes, whichever side they come from.
+fn inspected(listener: lds::Listener, inspectors: &[&str]) -> lds::Listener {
     lds::Listener {
-        filter_chains: vec![spoken],
-        default_filter_chain: Some(plain),
-        listener_filters: vec![inspector("tls_inspector"), inspector("http_inspector")],
+        listener_filters: inspectors.iter().map(|name| inspector(name)).collect(),
         listener_filters_timeout: Some(duration(Duration::ZERO)),
         continue_on_listener_filters_timeout: true,
         ..listener
     }
+}
+
+/// A port that is not declared as HTTP, at one address. Where the protocol was not declared, what is spoken decides.
+fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr, leads: &[Lead]) -> lds::Listener {
+    let name = at(ip, port.number);
+    let (all, some): (Vec<&Lead>, Vec<&Lead>) = leads.iter().partition(|lead| lead.takes_all());
+    let mut chains: Vec<_> = some.iter().map(|lead| lead.chain(&world.mesh)).collect();
+    let rest = all.first().map(|lead| lead.chain(&world.mesh));
+    let listener = lds::Listener {
+        stat_prefix: if service.addresses.is_empty() { about(service, port) } else { String::new() },
+        ..redirected(&name, &[SocketAddr::new(ip, port.number)])
+    };
+    if port.protocol.is_opaque() && chains.is_empty() {
+        return lds::Listener { filter_chains: rest.into_iter().collect(), ..listener };
+    }
+    let listener = lds::Listener { default_filter_chain: rest, ..listener };
+    if port.protocol.is_tls() {
+        return lds::Listener { filter_chains: chains, ..inspected(listener, &["tls_inspector"]) };
+    }
+    if port.protocol.is_opaque() {
+        return lds::Listener { filter_chains: chains, ..listener };
+    }
+    chains.push(spoken(world, &name, own_routes(service, port)));
+    lds::Listener { filter_chains: chains, ..inspected(listener, &["tls_inspector", "http_inspector"]) }
 }
 
 /// Routes of one service alone, for a port whose protocol was not declared.
@@ -345,11 +436,7 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, picks: impl Fn(&Servic
 
 /// The VirtualService of a service, or straight to it.
 fn for_service(asker: &Asker<'_>, service: &Service, port: u16) -> Vec<rds::Route> {
-    let named = asker.virtual_services().into_iter().find(|object| {
-        let own = &object.meta.namespace;
-        let names = object.spec.hosts.iter().map(|host| asker.world.full_host(host, own));
-        !object.spec.http.is_empty() && names.into_iter().any(|host| host_matches(&host, &service.host))
-    });
+    let named = asker.about(service).find(|object| !object.spec.http.is_empty());
     match named {
         Some(object) => asker.routes(object),
         None => vec![asker.plain(service, port)],

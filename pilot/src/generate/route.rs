@@ -16,12 +16,12 @@ use envoy_types::pb::envoy::extensions::filters::http::fault::v3 as fault;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use envoy_types::pb::google::protobuf::Any;
 use galley::{Object, api};
-use mesh_types::ClusterName;
+use mesh_types::{ClusterName, Labels};
 
 use super::policy::Policy;
 use super::wire::{any, config_of, duration, flag, metadata, number, percent, regex, string_match, structure, text};
 use crate::proxy::{Proxy, selects};
-use crate::world::{Service, World};
+use crate::world::{Service, World, host_matches};
 
 /// Istio's default of tries after the first.
 const RETRIES: u32 = 2;
@@ -36,6 +36,16 @@ pub(super) struct Asker<'a> {
     pub(super) gateway: &'a str,
     /// The port that the caller called.
     pub(super) port: u16,
+}
+
+/// What a condition says of where it holds, which is known before there is a connection.
+pub(super) struct Place<'a> {
+    pub(super) port: Option<u16>,
+    pub(super) source_labels: &'a Labels,
+    pub(super) source_namespace: &'a str,
+    pub(super) gateways: &'a [String],
+    /// The namespace of the object that says so.
+    pub(super) own: &'a str,
 }
 
 impl Asker<'_> {
@@ -107,12 +117,31 @@ impl Asker<'_> {
         merged
     }
 
+    /// The VirtualServices that name a service, in order.
+    pub(super) fn about(&self, service: &Service) -> impl Iterator<Item = &Object<api::VirtualService>> {
+        self.virtual_services().into_iter().filter(|object| {
+            let own = &object.meta.namespace;
+            let mut names = object.spec.hosts.iter().map(|host| self.world.full_host(host, own));
+            names.any(|host| host_matches(&host, &service.host))
+        })
+    }
+
     /// False for conditions that this proxy can never meet.
+    pub(super) fn is_at(&self, place: &Place<'_>) -> bool {
+        place.port.is_none_or(|port| port == self.port)
+            && selects(place.source_labels, &self.proxy.labels)
+            && (place.source_namespace.is_empty() || place.source_namespace == self.proxy.namespace())
+            && (place.gateways.is_empty() || uses(place.gateways, place.own, self.gateway))
+    }
+
     fn concerns(&self, one: &api::HttpMatch, own: &str) -> bool {
-        one.port.is_none_or(|port| port == self.port)
-            && selects(&one.source_labels, &self.proxy.labels)
-            && (one.source_namespace.is_empty() || one.source_namespace == self.proxy.namespace())
-            && (one.gateways.is_empty() || uses(&one.gateways, own, self.gateway))
+        self.is_at(&Place {
+            port: one.port,
+            source_labels: &one.source_labels,
+            source_namespace: &one.source_namespace,
+            gateways: &one.gateways,
+            own,
+        })
     }
 
     fn route(

@@ -119,8 +119,8 @@ async fn pass_on<C: Caller>(
 ) -> Option<Fault> {
     facts.answered(&reply.head);
     if let Some(time) = facts.upstream_time {
-        let milliseconds = time.as_millis().to_string();
-        reply.head.fields.set(b"x-envoy-upstream-service-time", milliseconds.as_bytes());
+        let mut digits = itoa::Buffer::new();
+        reply.head.fields.set(b"x-envoy-upstream-service-time", digits.format(time.as_millis()).as_bytes());
     }
     decision.edit_response(call.conn, call.http, &mut reply.head);
     caller.send_head(&reply.head, reply.body());

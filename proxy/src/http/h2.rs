@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use mesh_http::h2::{Code, Limits, ResetBy, Role};
-use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
+use mesh_http::{BodyLength, Fields, ResponseHead};
 use tokio::time::Instant;
 
 use super::body::Piece;
@@ -86,16 +86,7 @@ async fn exchange(worker: Rc<Worker>, conn: Rc<ConnInfo>, http: Arc<HttpConnecti
         let fault = Fault::new(Cause::Malformed(431), Step::Read).because("http2.headers_too_large");
         return exchange::refuse(&call, &head, &mut caller, fault).await;
     }
-    if unexpected(&head) {
-        let fault = Fault::new(Cause::Malformed(501), Step::Read).because("http2.connect_without_authority");
-        return exchange::refuse(&call, &head, &mut caller, fault).await;
-    }
     exchange::run(&call, &mut head, &mut caller, &mut timer).await;
-}
-
-/// What the codec lets through and routing cannot take.
-fn unexpected(head: &RequestHead) -> bool {
-    head.method() == b"CONNECT" && head.authority().is_empty()
 }
 
 /// Our side of a caller's stream.

@@ -220,9 +220,4 @@ impl<S> Connection<S> {
         self.last_of_ours = self.highest;
         frame::goaway(self.highest, code, reason, out);
     }
-
-    /// Asks the peer for a sign of life.
-    pub fn ping(&mut self, out: &mut Vec<u8>) {
-        frame::ping(0, b"areyouok", out);
-    }
 }

@@ -109,9 +109,13 @@ pub(super) fn number(bytes: &[u8]) -> u32 {
 
 /// Appends the header of a frame.
 pub(super) fn begin(length: usize, kind: u8, flags: u8, stream: u32, out: &mut Vec<u8>) {
-    let length = (length as u32).to_be_bytes();
-    let stream = stream.to_be_bytes();
-    out.extend_from_slice(&[length[1], length[2], length[3], kind, flags, stream[0], stream[1], stream[2], stream[3]]);
+    out.extend_from_slice(&header(length, kind, flags, stream));
+}
+
+fn header(length: usize, kind: u8, flags: u8, stream: u32) -> [u8; HEADER] {
+    let [_, a, b, c] = (length as u32).to_be_bytes();
+    let [d, e, f, g] = stream.to_be_bytes();
+    [a, b, c, kind, flags, d, e, f, g]
 }
 
 pub(super) fn reset(stream: u32, code: Code, out: &mut Vec<u8>) {
@@ -142,9 +146,7 @@ pub(super) fn finish_headers(start: usize, stream: u32, end: bool, largest: usiz
     let length = out.len() - start - HEADER;
     let flags = if end { END_STREAM } else { 0 };
     if length <= largest {
-        let mut header = Vec::with_capacity(HEADER);
-        begin(length, HEADERS, flags | END_HEADERS, stream, &mut header);
-        out[start..start + HEADER].copy_from_slice(&header);
+        out[start..start + HEADER].copy_from_slice(&header(length, HEADERS, flags | END_HEADERS, stream));
         return;
     }
     let block = out.split_off(start + HEADER);

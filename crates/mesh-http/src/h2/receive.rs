@@ -4,7 +4,6 @@ use super::connection::Connection;
 use super::flow::{ReceiveWindow, SendWindow};
 use super::frame::{self, ACK, Code, END_HEADERS, END_STREAM, HAS_PRIORITY, HEADER, Header, LARGEST, PADDED, PREFACE};
 use super::head::{self, Found};
-use super::settings::DEFAULT_WINDOW;
 use super::stream::{Half, Stream};
 use super::{Event, Fatal, Received, ResetBy, Role};
 
@@ -456,12 +455,5 @@ impl<S: Default> Connection<S> {
     /// Credit does no work by itself; what is sent by it does.
     fn few_credits(&mut self) -> Result<Option<Event>, Fatal> {
         self.nuisance.frame().map(|()| None)
-    }
-}
-
-impl<S> Connection<S> {
-    /// The window that a new stream begins with.
-    pub(super) fn initial_window(&self) -> SendWindow {
-        SendWindow::new(if self.peer.heard { self.peer.window } else { DEFAULT_WINDOW })
     }
 }

@@ -1,6 +1,7 @@
 //! Sending.
 
 use super::connection::Connection;
+use super::flow::{ReceiveWindow, SendWindow};
 use super::frame::{self, END_STREAM};
 use super::head;
 use super::settings::MOST_WINDOW;
@@ -24,8 +25,8 @@ impl<S> Connection<S> {
         let stream = Stream {
             receives: Half::Head,
             sends: if end { Half::Done } else { Half::Body },
-            send_window: self.initial_window(),
-            receive_window: super::flow::ReceiveWindow::new(self.limits.stream_window),
+            send_window: SendWindow::new(self.peer.window),
+            receive_window: ReceiveWindow::new(self.limits.stream_window),
             promised: None,
             asks,
             reset: None,
