@@ -1,5 +1,7 @@
 //! The project's commands: `cargo xtask <command>`. Each installs what it needs, says so, and shows its progress.
 
+mod arguments;
+mod images;
 mod packages;
 mod run;
 mod tools;
@@ -18,6 +20,8 @@ cargo xtask <command>
   test            formatting, lints, all tests, and the demo as the acceptance test
   check           formatting and lints
   bench [ROW...]  measures the proxy beside HAProxy and Envoy in one run
+  images          makes the images of the charts as archives under target/images, with no builder and no registry;
+                  [--hub H] [--tag T] [--out DIRECTORY], and --release for the compiler's best
   setup           installs the packages and tools that the tests need, and nothing else
 ";
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "check" => check(),
         "bench" => bench(rest),
+        "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
         "setup" => setup(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -46,6 +46,18 @@ pub(crate) const BENCH: &[Package] = &[
     ("python3-venv", "installs stock Envoy"),
 ];
 
+/// What images are made with.
+pub(crate) const IMAGES: &[Package] = &[
+    ("cmake", "builds the cryptography library"),
+    ("gcc", "builds the cryptography library"),
+    ("dpkg", "takes Debian's packages apart"),
+];
+
+/// Reads the archive's lists of packages anew. Needs root or sudo.
+pub(crate) fn update() -> Result<()> {
+    step("Package lists", as_root("apt-get").args(["update", "-qq"]))
+}
+
 /// Installs what is missing of `packages`. Needs root or sudo if something is.
 pub(crate) fn install(packages: &[Package]) -> Result<()> {
     let missing: Vec<&Package> = packages.iter().filter(|(name, _)| !is_installed(name)).collect();
@@ -57,7 +69,7 @@ pub(crate) fn install(packages: &[Package]) -> Result<()> {
     if Command::new("apt-get").arg("--version").output().is_err() {
         bail!("this is no Debian: please install them (or what your system calls them) and run again");
     }
-    step("Package lists", as_root("apt-get").args(["update", "-qq"]))?;
+    update()?;
     let mut install = as_root("apt-get");
     install.args(["install", "--yes", "-qq", "--no-install-recommends"]).args(missing.iter().map(|(name, _)| name));
     step("Packages", install.env("DEBIAN_FRONTEND", "noninteractive"))

@@ -38,6 +38,15 @@ pub(crate) fn step(title: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// What a command writes, once it has succeeded. Fails with what it complained of.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Becomes another program, so that signals reach it directly.
 pub(crate) fn replace_with(path: &str, arguments: &[String]) -> Result<()> {
     let error = program(path).args(arguments).exec();

@@ -1,0 +1,75 @@
+//! Our programs as images carry them: static, so that they run on whatever libraries an image has, and the same to the
+//! byte wherever they are built.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::platform;
+use crate::run::{cargo, root, step};
+
+/// How much time the compiler is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Quality {
+    /// Nearly as fast as a release, in half the time.
+    Fast,
+    /// What is published.
+    Release,
+}
+
+impl Quality {
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Fast => "bench-fast",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// Programs that were built.
+pub(crate) struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    pub(crate) fn build(quality: Quality) -> Result<Self> {
+        let profile = quality.profile();
+        let mut build = cargo();
+        build.args(["build", "--locked", "--profile", profile, "--target", platform::rust()]);
+        for (package, binary) in [
+            ("istiod", "istiod"),
+            ("weft-proxy", "weft-proxy"),
+            ("weft-cni-init", "weft-cni-init"),
+            ("e2e", "weft-shop"),
+        ] {
+            build.args(["--package", package, "--bin", binary]);
+        }
+        step("Static programs", build.env("CARGO_ENCODED_RUSTFLAGS", flags()).env("CFLAGS", c_flags()))?;
+        Ok(Self { directory: root().join("target").join(platform::rust()).join(profile) })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+/// Paths of this machine, and what is written instead.
+fn remapped() -> [(PathBuf, &'static str); 2] {
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    [(root(), "/weft"), (cargo.unwrap_or_else(|| home.join(".cargo")), "/cargo")]
+}
+
+fn flags() -> String {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    flags.extend(remapped().iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
+    flags.join("\u{1f}")
+}
+
+fn c_flags() -> String {
+    remapped()
+        .iter()
+        .map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
