@@ -90,9 +90,8 @@ impl Checker<'_> {
             self.error(Code::Missing, path, "must be set");
         }
         for (index, name) in names.iter().enumerate() {
-            let within = |host: &String| {
-                host == name || host.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix))
-            };
+            let within =
+                |host: &String| host == name || host.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix));
             if !hosts.iter().any(within) {
                 self.error(Code::Invalid, &path.index(index), &format!("{name:?} is not within spec.hosts"));
             }
@@ -105,7 +104,11 @@ impl Checker<'_> {
 
     fn network(&mut self, text: &str, path: &FieldPath) {
         if text.parse::<IpAddr>().is_err() && text.parse::<ipnet::IpNet>().is_err() {
-            self.error(Code::Invalid, path, &format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"));
+            self.error(
+                Code::Invalid,
+                path,
+                &format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"),
+            );
         }
     }
 
@@ -168,7 +171,11 @@ impl Checker<'_> {
             [("minProtocolVersion", tls.min_protocol_version), ("maxProtocolVersion", tls.max_protocol_version)]
         {
             if matches!(version, TlsVersion::V1_0 | TlsVersion::V1_1) {
-                self.error(Code::Unsupported, &path.field(field), "is older than TLS 1.2, which is the least that is spoken");
+                self.error(
+                    Code::Unsupported,
+                    &path.field(field),
+                    "is older than TLS 1.2, which is the least that is spoken",
+                );
             }
         }
         if tls.min_protocol_version == TlsVersion::V1_3 && tls.max_protocol_version == TlsVersion::V1_2 {
@@ -246,6 +253,9 @@ impl Checker<'_> {
         let path = FieldPath::default().field("spec");
         if matches!(spec.action, AuthorizationPolicyAction::Custom | AuthorizationPolicyAction::Audit) {
             self.unserved(&path.field("action"));
+        }
+        if spec.target_ref.is_some() {
+            self.unserved(&path.field("targetRef"));
         }
         if !spec.target_refs.is_empty() {
             self.unserved(&path.field("targetRefs"));

@@ -22,6 +22,7 @@ cargo xtask <command>
   bench [ROW...]  measures the proxy beside HAProxy and Envoy in one run
   images          makes the images of the charts as archives under target/images, with no builder and no registry;
                   [--hub H] [--tag T] [--out DIRECTORY], and --release for the compiler's best
+  crds            writes the custom resource definitions anew, from galley's types, and the rendered charts
   setup           installs the packages and tools that the tests need, and nothing else
 ";
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "bench" => bench(rest),
         "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
+        "crds" => crds(),
         "setup" => setup(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -62,6 +64,13 @@ fn demo(arguments: &[String]) -> Result<()> {
 fn check() -> Result<()> {
     step("Formatting", cargo().args(["fmt", "--all", "--check"]))?;
     step("Lints", cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
+}
+
+/// The tests that find generated files stale write them instead, if they are told to.
+fn crds() -> Result<()> {
+    let mut definitions = cargo();
+    definitions.args(["test", "--quiet", "--locked", "-p", "galley", "--test", "definitions"]);
+    step("Custom resource definitions", definitions.env("WEFT_BLESS", "1"))
 }
 
 fn setup() -> Result<()> {

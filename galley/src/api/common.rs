@@ -49,6 +49,7 @@ object! {
         /// 1 to 65535.
         number: u16 = "number" where { "minimum": 1 },
     }
+    where { "required": ["number"] }
 }
 
 object! {

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use mesh_types::Labels;
 
-use super::common::Unserved;
 use crate::read::{object, words};
 use crate::schema::{rule, selector_or_targets};
 
@@ -78,7 +77,7 @@ object! {
         /// Which workloads of the namespace; absent means all (of the mesh, in the root namespace).
         selector: Option<WorkloadSelectorMatch> = "selector",
         /// Attachment to gateways and waypoints.
-        target_ref: Option<Unserved> = "targetRef",
+        target_ref: Option<PolicyTargetReference> = "targetRef",
         /// Attachment to gateways and waypoints.
         target_refs: Vec<PolicyTargetReference> = "targetRefs" where { "maxItems": 16 },
         /// What a match means.

@@ -113,7 +113,8 @@ fn chains(
     if protocol(one.server).is_http() || protocol(one.server) == Protocol::Https && !passes_tls {
         let name = format!("https.{port}.{index}.{}", one.gateway.replace('/', "."));
         resources.add(Kind::Route, &name, &routes(world, proxy, port, &name, &[one]));
-        let condition = (!names.is_empty()).then(|| lds::FilterChainMatch { server_names: names, ..Default::default() });
+        let condition =
+            (!names.is_empty()).then(|| lds::FilterChainMatch { server_names: names, ..Default::default() });
         return vec![lds::FilterChain {
             filter_chain_match: condition,
             filters: vec![http(world, policies, port, name)],
@@ -288,7 +289,8 @@ fn transport_socket(settings: &api::ServerTls) -> core::TransportSocket {
         validation_context_sds_secret_config: Some(roots),
         ..Default::default()
     };
-    let alpn: &[&str] = if istio { &["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"] } else { &["h2", "http/1.1"] };
+    let alpn: &[&str] =
+        if istio { &["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"] } else { &["h2", "http/1.1"] };
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: certificates,

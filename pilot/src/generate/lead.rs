@@ -121,7 +121,8 @@ pub(super) fn of_gateway(asker: &Asker<'_>, server_names: &[String], passes_tls:
         if passes_tls {
             let within = |lead: &Lead| {
                 let covers = |name: &String| {
-                    server_names.is_empty() || server_names.iter().any(|one| one == name || crate::world::host_matches(one, name))
+                    server_names.is_empty()
+                        || server_names.iter().any(|one| one == name || crate::world::host_matches(one, name))
                 };
                 lead.server_names.iter().all(covers)
             };

@@ -185,8 +185,7 @@ pub(super) fn capture(world: &World, proxy: &Proxy, resources: &mut Resources) {
         filters: vec![tcp_proxy(&world.mesh, BLACK_HOLE_CLUSTER)],
         ..Default::default()
     };
-    let rest =
-        lds::FilterChain { name: "virtualOutbound-catchall-tcp".to_owned(), ..elsewhere(world, proxy) };
+    let rest = lds::FilterChain { name: "virtualOutbound-catchall-tcp".to_owned(), ..elsewhere(world, proxy) };
     let listener = lds::Listener {
         bind_to_port: None,
         use_original_dst: Some(flag(true)),
@@ -286,7 +285,9 @@ impl<'a> Everywhere<'a> {
                 if one.protocol.is_http() {
                     found.http = true;
                 } else if is_unaddressed(service) && one.protocol.is_tls() {
-                    found.named.extend(leads(world, proxy, service, one).into_iter().map(|lead| lead.named(&service.host)));
+                    found
+                        .named
+                        .extend(leads(world, proxy, service, one).into_iter().map(|lead| lead.named(&service.host)));
                 } else if is_unaddressed(service) {
                     services += 1;
                     found.bytes = leads(world, proxy, service, one);
@@ -325,7 +326,8 @@ impl<'a> Everywhere<'a> {
 
 /// The chain of connections on which HTTP is spoken, with the routes of this name.
 fn spoken(world: &World, listener: &str, routes: String) -> lds::FilterChain {
-    let filter = connection(&world.mesh, Side::Outbound, &format!("outbound_{listener}"), Routes::Named(routes), Vec::new());
+    let filter =
+        connection(&world.mesh, Side::Outbound, &format!("outbound_{listener}"), Routes::Named(routes), Vec::new());
     lds::FilterChain {
         filter_chain_match: Some(lds::FilterChainMatch {
             transport_protocol: "raw_buffer".to_owned(),

@@ -17,7 +17,10 @@ object! {
             rule("self.all(host, host != '*')", "hostname cannot be wildcard")
         ] },
         /// Its virtual addresses; networks only with `NONE` and `STATIC`.
-        addresses: Vec<String> = "addresses" where { "maxItems": 256 },
+        addresses: Vec<String> = "addresses" where {
+            "maxItems": 256,
+            "items": { "type": "string", "maxLength": 64 }
+        },
         /// Its ports.
         ports: Vec<ServiceEntryPort> = "ports" where {
             "maxItems": 256,
