@@ -68,9 +68,14 @@ fn check() -> Result<()> {
 
 /// The tests that find generated files stale write them instead, if they are told to.
 fn crds() -> Result<()> {
-    let mut definitions = cargo();
-    definitions.args(["test", "--quiet", "--locked", "-p", "galley", "--test", "definitions"]);
-    step("Custom resource definitions", definitions.env("WEFT_BLESS", "1"))
+    packages::install(packages::TESTS)?;
+    let helm = tools::kubernetes_clients()?.helm;
+    let bless = |title: &str, arguments: [&str; 5]| {
+        let mut test = cargo();
+        step(title, test.args(["test", "--locked"]).args(arguments).env("WEFT_BLESS", "1").env("WEFT_HELM", &helm))
+    };
+    bless("Custom resource definitions", ["--quiet", "--package", "galley", "--test", "definitions"])?;
+    bless("Rendered charts", ["--package", "xtask", "--test", "charts", "goldens"])
 }
 
 fn setup() -> Result<()> {

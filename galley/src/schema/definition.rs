@@ -107,7 +107,7 @@ fn columns(shown: &Presentation) -> Value {
     });
     let shared = json!([
         {
-            "name": "Valid", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Valid\")].status",
+            "name": "Valid", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"PassedValidation\")].status",
             "description": "Whether it is taken; why not stands in its status",
         },
         {
