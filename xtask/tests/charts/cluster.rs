@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use mesh_testkit::kube::{APISERVER_VARIABLE, ApiServer, ETCD_VARIABLE};
 use tempfile::TempDir;
 
 use crate::tools::{Said, program, told};
+
+/// Longer than it takes on a machine that compiles at the same time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster without nodes and controllers: what is made stays as it was asked for.
 pub(crate) struct Cluster {
@@ -27,7 +31,22 @@ impl Cluster {
         let cluster = Self::start()?;
         cluster.kubectl("create namespace istio-system").success();
         cluster.helm("install istio-base charts/base -n istio-system --set defaultRevision=default").success();
+        cluster.await_definitions();
         Some(cluster)
+    }
+
+    /// Waits until the API server serves the definitions, and explains them.
+    fn await_definitions(&self) {
+        self.kubectl("wait --for=condition=Established customresourcedefinitions --all --timeout=60s").success();
+        let start = Instant::now();
+        for group in
+            ["networking.istio.io/v1", "security.istio.io/v1", "telemetry.istio.io/v1", "extensions.istio.io/v1alpha1"]
+        {
+            while !self.kubectl(&format!("get --raw /openapi/v3/apis/{group}")).ok {
+                assert!(start.elapsed() < PATIENCE, "{group} is never explained");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
 
     /// helm with arguments as one types them, without quotes.

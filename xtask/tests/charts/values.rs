@@ -9,7 +9,7 @@ fn values_that_do_not_exist_or_do_nothing_are_named() {
     }
     let cases = [
         ("base", "defaultRevison=default", "additional properties 'defaultRevison' not allowed"),
-        ("base", "base.excludedCrds={a}", "at '/base': additional properties 'excludedCRDs'"),
+        ("base", "base.excludedCrds={a}", "at '/base': additional properties 'excludedCrds' not allowed"),
         ("base", "base.validationURL=http://a", "at '/base/validationURL'"),
         ("base", "global.istioNamespac=a", "at '/global': additional properties 'istioNamespac' not allowed"),
         ("istiod", "revison=canary", "additional properties 'revison' not allowed"),

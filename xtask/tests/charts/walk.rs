@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 
 /// Kinds of which a chart could leave something behind.
 const KINDS: &str = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,\
-                     horizontalpodautoscalers,gateways.networking.istio.io,virtualservices.networking.istio.io";
+                     horizontalpodautoscalers";
 const CLUSTER_KINDS: &str =
     "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
 
@@ -75,6 +75,8 @@ fn walk(cluster: &Cluster, chart: impl Fn(&str) -> String) {
     assert!(said.contains("virtualservices.networking.istio.io"), "{said}");
 
     assert_eq!(objects(cluster), before, "something is left");
+    let routes = cluster.kubectl("get gateways,virtualservices --all-namespaces").success();
+    assert!(routes.contains("No resources found"), "{routes}");
     let definitions = cluster.kubectl("get customresourcedefinitions -o name").success();
     assert_eq!(definitions.lines().count(), 15, "{definitions}");
     assert!(definitions.lines().all(|name| name.ends_with(".istio.io")), "{definitions}");
@@ -83,13 +85,12 @@ fn walk(cluster: &Cluster, chart: impl Fn(&str) -> String) {
     cluster.helm(&format!("install istio-base {base} -n istio-system")).success();
 }
 
-/// The names of all that a chart could make; its own memory of releases is helm's.
+/// The names of all that a chart could make. What Kubernetes keeps for itself comes and goes as it likes.
 fn objects(cluster: &Cluster) -> BTreeSet<String> {
-    let namespaced = cluster.kubectl(&format!(
-        "get {KINDS} --all-namespaces --ignore-not-found -o custom-columns=K:.kind,S:.metadata.namespace,N:.metadata.name"
-    ));
-    let wide = cluster.kubectl(&format!("get {CLUSTER_KINDS} -o name"));
-    // Istio's kinds are not known before they are defined.
-    let lines = [namespaced.text, wide.text].join("\n");
-    lines.lines().filter(|line| !line.contains("the server doesn't have a resource type")).map(str::to_owned).collect()
+    let columns = "custom-columns=:.kind,:.metadata.namespace,:.metadata.name";
+    let namespaced = cluster.kubectl(&format!("get {KINDS} --all-namespaces -o {columns}")).success();
+    let wide = cluster.kubectl(&format!("get {CLUSTER_KINDS} -o {columns}")).success();
+    let lines = namespaced.lines().chain(wide.lines());
+    let own = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    own.filter(|line| !line.contains(" kube-") && !line.contains("system:")).collect()
 }
