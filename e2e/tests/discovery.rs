@@ -132,6 +132,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         control_plane_name: "istiod".into(),
         state_directory: state.map(Path::to_owned),
         drain: Duration::ZERO,
+        pages: Default::default(),
     };
     weft_proxy::xds::start(&settings, Readiness::new().block("configuration"))
 }

@@ -12,7 +12,7 @@ mod security;
 mod telemetry;
 
 pub use common::{Base64, IntOrString, Json, LabelSelector, LabelSelectorRequirement, PortSelector, SelectorOperator};
-pub use common::{StringMatch, Unserved};
+pub use common::{Meaningless, StringMatch, Unserved};
 pub use extensions::{
     EnvValueSource, EnvVar, FailStrategy, LuaExtension, PluginPhase, PluginType, PullPolicy, TrafficExtension,
     TrafficSelector, VmConfig, WasmExtension, WasmPlugin,

@@ -104,8 +104,10 @@ tables! {
 }
 
 impl Objects {
-    /// The settings of the mesh; Istio's defaults if there are none.
+    /// The settings of the mesh: `istio-system/istio` before any other; Istio's defaults if there are none.
     pub fn mesh(&self) -> Arc<api::MeshConfig> {
-        self.mesh_configs.values().next().map(|object| object.spec.clone()).unwrap_or_default()
+        let key = Key { namespace: "istio-system".into(), name: "istio".into() };
+        let found = self.mesh_configs.get(&key).or_else(|| self.mesh_configs.values().next());
+        found.map(|object| object.spec.clone()).unwrap_or_default()
     }
 }

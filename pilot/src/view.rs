@@ -20,8 +20,9 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(world: Arc<World>, proxy: Proxy) -> Self {
+        let proxy = proxy.scoped(&world);
         let own =
-            if proxy.on_demand { generate::essentials(&world, &proxy) } else { generate::generate(&world, &proxy) };
+            if proxy.on_demand { generate::essentials(&world, &proxy) } else { generate::everything(&world, &proxy) };
         let serves = world.served_by(&proxy.ip().to_string()).to_vec();
         Self { world, proxy, own, serves }
     }
@@ -200,6 +201,33 @@ status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True
         let host = asking.get(Kind::VirtualHost, "80/reviews").unwrap();
         let mentioned: Vec<_> = host.mentions.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(mentioned, ["outbound|80|v1|reviews.default.svc.cluster.local", "outbound|80||api.example.com"]);
+    }
+
+    /// What a `Sidecar` leaves out is not there, however it is asked for, and is not there later either.
+    #[test]
+    fn a_sidecar_is_heeded_by_all() {
+        let sidecar = "
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: default}
+spec: {egress: [{hosts: ['*/api.example.com']}]}
+";
+        let yaml = |more: &str| SHOP.to_owned() + sidecar + more;
+        let first = Arc::new(World::build(&objects(&yaml(&pod("a", "10.0.0.1")), None)));
+        let more = pod("a", "10.0.0.1") + &pod("b", "10.0.0.2");
+        let second = Arc::new(first.next(&objects(&yaml(&more), Some(&first))));
+        for on_demand in [false, true] {
+            let mut view = View::new(first.clone(), proxy(on_demand));
+            for world in [&first, &second] {
+                view.follow((*world).clone());
+                assert!(view.get(Kind::Listener, "10.96.0.12_7000").is_none(), "on demand: {on_demand}");
+                assert!(view.get(Kind::Listener, "10.0.0.1_3306").is_none(), "on demand: {on_demand}");
+                assert!(view.get(Kind::Listener, "0.0.0.0_80").is_some(), "on demand: {on_demand}");
+            }
+            assert!(view.get(Kind::VirtualHost, "80/reviews").is_none());
+            assert_eq!(view.get(Kind::VirtualHost, "80/api.example.com").is_some(), on_demand);
+        }
     }
 
     /// After instances came or went, what is kept is what would be made anew.

@@ -4,7 +4,7 @@
 mod dump;
 mod pages;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -33,12 +33,31 @@ pub struct State {
     pub node: Arc<Node>,
 }
 
+/// Where the pages are.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// For operators: everything, and the means to end the process.
+    pub admin: SocketAddr,
+    /// For kubelets and Prometheus.
+    pub status: Vec<SocketAddr>,
+}
+
+impl Default for Addresses {
+    /// Istio's ports.
+    fn default() -> Self {
+        let everywhere = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        Self {
+            admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::ADMIN),
+            status: [ports::STATUS, ports::READY, ports::PROMETHEUS].map(everywhere).to_vec(),
+        }
+    }
+}
+
 /// Opens the ports and serves them on this runtime.
 ///
 /// # Errors
 /// If a port is taken.
-pub async fn serve(state: State) -> Result<()> {
-    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub async fn serve(addresses: &Addresses, state: State) -> Result<()> {
     let status = Router::new()
         .route("/healthz/ready", get(pages::ready))
         .route("/ready", get(pages::ready))
@@ -51,9 +70,9 @@ pub async fn serve(state: State) -> Result<()> {
         .route("/listeners", get(pages::listeners))
         .route("/server_info", get(pages::server_info))
         .route("/quitquitquit", post(pages::quit));
-    open(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::ADMIN), admin, &state).await?;
-    for port in [ports::STATUS, ports::READY, ports::PROMETHEUS] {
-        open(SocketAddr::new(everywhere, port), status.clone(), &state).await?;
+    open(addresses.admin, admin, &state).await?;
+    for address in &addresses.status {
+        open(*address, status.clone(), &state).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use mesh_runtime::{Drain, Readiness, drain};
+use mesh_runtime::{Drain, Readiness};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::LocalSet;
 
@@ -19,11 +19,11 @@ use crate::{accept, admin, identity};
 /// How often idle connections are looked at.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Runs until the process is told to end, drains, and returns.
+/// Runs until it is told to end, drains, and returns. `end` is awaited on the control thread, within its runtime.
 ///
 /// # Errors
-/// If the operating system refuses threads or the administration's ports.
-pub fn run(settings: Settings) -> Result<()> {
+/// If the operating system refuses threads or the administration's ports, or `end` fails.
+pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -> Result<()> {
     raise_file_limit();
     let control = Builder::new_current_thread().enable_all().build().context("the control thread's runtime")?;
     control.block_on(async {
@@ -37,14 +37,14 @@ pub fn run(settings: Settings) -> Result<()> {
             config.set_identity_uri(&identity.to_string());
         }
         let shared = Shared::new(Handle::current());
-        admin::serve(admin::State {
+        let state = admin::State {
             config: config.clone(),
             registry: registry.clone(),
             readiness: readiness.clone(),
             drain: drain.clone(),
             node: node.clone(),
-        })
-        .await?;
+        };
+        admin::serve(&settings.pages, state).await?;
         tokio::spawn(identity::keep(settings.clone(), config.clone(), readiness.block("certificate")));
         for index in 0..settings.concurrency {
             let (config, drain, shared) = (config.clone(), drain.clone(), shared.clone());
@@ -59,7 +59,7 @@ pub fn run(settings: Settings) -> Result<()> {
             }
         });
         tracing::info!(workers = settings.concurrency, control_plane = %settings.discovery, "started");
-        drain::termination().await.context("signals")?;
+        end.await.context("signals")?;
         trigger.begin();
         // Callers that have not heard yet are still answered; then what runs may end, within the same bound.
         tokio::time::sleep(settings.drain).await;

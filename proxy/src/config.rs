@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use mesh_types::{Labels, Name, NodeId, NodeKind, TrustDomain};
 use serde::Deserialize;
 
+use crate::admin::Addresses;
+
 /// Settings of the process.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -31,6 +33,8 @@ pub struct Settings {
     pub state_directory: Option<PathBuf>,
     /// Longest drain.
     pub drain: std::time::Duration,
+    /// Where operators, kubelets and Prometheus find us.
+    pub pages: Addresses,
 }
 
 /// The workload that we stand beside.
@@ -146,6 +150,7 @@ impl Settings {
             state_directory: Some(PathBuf::from(reader.text("WEFT_STATE_DIR", "/etc/istio/proxy")))
                 .filter(|directory| directory.is_dir()),
             drain,
+            pages: Addresses::default(),
         })
     }
 }

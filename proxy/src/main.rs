@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use mesh_runtime::{LogFormat, LogLevels, logging};
+use mesh_runtime::{LogFormat, LogLevels, drain, logging};
 use mesh_types::NodeKind;
 use weft_proxy::app;
 use weft_proxy::config::Settings;
@@ -55,7 +55,8 @@ fn main() -> ExitCode {
         Role::Sidecar => NodeKind::Sidecar,
         Role::Router => NodeKind::Router,
     };
-    let result = Settings::read(kind, domain).map_err(anyhow::Error::from).and_then(app::run);
+    let settings = Settings::read(kind, domain).map_err(anyhow::Error::from);
+    let result = settings.and_then(|settings| app::run(settings, drain::termination()));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

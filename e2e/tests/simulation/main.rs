@@ -169,6 +169,55 @@ spec:
 }
 
 #[test]
+fn policies_mean_what_they_say_of_accounts_domains_and_trials() {
+    let policy = |spec: &str, note: &str| {
+        mesh(&format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data: {{mesh: 'trustDomainAliases: [old.example]'}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: some, annotations: {{{note}}}}}
+spec: {spec}
+"
+        ))
+    };
+    let denied = Fate::Answer(403, "rbac_access_denied_matched_policy[none]".into());
+    let reviews = "selector: {matchLabels: {app: reviews}}, rules: [{from: [{source: ";
+    let inbound = |mesh: &Mesh, who: &str| mesh.inbound_from("reviews-v1", who, "/");
+    let own = policy(&format!("{{{reviews}{{serviceAccounts: [productpage]}}}}]}}]}}"), "");
+    let served = cluster("inbound|9080||");
+    assert_eq!(inbound(&own, "spiffe://cluster.local/ns/default/sa/productpage"), served);
+    assert_eq!(inbound(&own, "spiffe://cluster.local/ns/other/sa/productpage"), denied, "the policy's own namespace");
+    let aliased = policy(&format!("{{{reviews}{{principals: [old.example/ns/default/sa/productpage]}}}}]}}]}}"), "");
+    assert_eq!(inbound(&aliased, "spiffe://cluster.local/ns/default/sa/productpage"), served);
+    assert_eq!(inbound(&aliased, "spiffe://old.example/ns/default/sa/productpage"), served);
+    assert_eq!(inbound(&aliased, "spiffe://evil.example/ns/default/sa/productpage"), denied);
+    let tried = policy("{action: DENY, rules: [{}]}", "istio.io/dry-run: 'true'");
+    assert_eq!(inbound(&tried, "spiffe://cluster.local/ns/default/sa/productpage"), served);
+}
+
+#[test]
+fn ports_that_no_service_declares_have_their_own_mutual_tls() {
+    let mesh = mesh(
+        "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  mtls: {mode: PERMISSIVE}
+  portLevelMtls: {7777: {mode: STRICT}}
+",
+    );
+    assert!(matches!(mesh.inbound_bytes("reviews-v1", 7777), Fate::Refused(_)));
+    assert_eq!(mesh.inbound_bytes("reviews-v1", 7778), bytes("InboundPassthroughCluster"));
+}
+
+#[test]
 fn a_sidecar_object_hides_what_it_does_not_name() {
     let sidecar = |spec: &str| {
         mesh(&format!("apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: default}}\nspec: {spec}\n"))

@@ -66,18 +66,41 @@ impl Mesh {
         self.through(NodeKind::Router, labels, [10, 0, 0, 50].into(), &connection, &mut RequestHead::default())
     }
 
-    /// What a workload's sidecar makes of a call to it.
+    /// What a workload's sidecar makes of a call to it by an account of its own namespace, or by nobody who is known.
     pub(crate) fn inbound(&self, workload: &str, caller: Option<&str>, path: &str) -> Fate {
+        let identity = caller.map(|account| format!("spiffe://cluster.local/ns/default/sa/{account}"));
+        self.called(workload, 9080, identity, Opening::Http, &mut head("GET", "reviews", path, &[]))
+    }
+
+    /// The same by an identity.
+    pub(crate) fn inbound_from(&self, workload: &str, identity: &str, path: &str) -> Fate {
+        let head = &mut head("GET", "reviews", path, &[]);
+        self.called(workload, 9080, Some(identity.to_owned()), Opening::Http, head)
+    }
+
+    /// What a workload's sidecar makes of bytes in plain text on one of its ports.
+    pub(crate) fn inbound_bytes(&self, workload: &str, port: u16) -> Fate {
+        self.called(workload, port, None, Opening::Bytes, &mut RequestHead::default())
+    }
+
+    fn called(
+        &self,
+        workload: &str,
+        port: u16,
+        identity: Option<String>,
+        opening: Opening,
+        head: &mut RequestHead,
+    ) -> Fate {
         let pod = self.objects.pods.values().find(|pod| *pod.meta.name == *workload).unwrap();
         let ip: IpAddr = pod.spec.status.pod_ip.parse().unwrap();
         let connection = Connection {
             listener: "virtualInbound".into(),
-            destination: SocketAddr::new(ip, 9080),
+            destination: SocketAddr::new(ip, port),
             source: ([10, 0, 0, 99], 40_000).into(),
-            identity: caller.map(|account| format!("spiffe://cluster.local/ns/default/sa/{account}")),
-            opening: Opening::Http,
+            identity,
+            opening,
         };
-        self.decide(workload, ip, &connection, &mut head("GET", "reviews", path, &[]))
+        self.decide(workload, ip, &connection, head)
     }
 
     fn decide(&self, workload: &str, ip: IpAddr, connection: &Connection, head: &mut RequestHead) -> Fate {

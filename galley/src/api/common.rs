@@ -29,6 +29,10 @@ pub struct Unserved(());
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Json(pub serde_json::Value);
 
+/// A field that Istio itself takes and does not look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaningless;
+
 /// A number or a name, as Kubernetes' `targetPort` takes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IntOrString {
@@ -146,6 +150,12 @@ impl Read for Unserved {
 impl Read for Json {
     fn read(node: &Node, _: &mut Reader) -> Option<Self> {
         Some(Self(node.to_json()))
+    }
+}
+
+impl Read for Meaningless {
+    fn read(_: &Node, _: &mut Reader) -> Option<Self> {
+        Some(Self)
     }
 }
 

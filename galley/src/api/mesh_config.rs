@@ -92,7 +92,7 @@ object! {
         /// Tracing, external authorisation, logs.
         extension_providers: Option<Unserved> = "extensionProviders",
         /// Which of them are used by default.
-        default_providers: Option<Unserved> = "defaultProviders",
+        default_providers: Option<DefaultProviders> = "defaultProviders",
         /// Tracing of everything.
         enable_tracing: Option<bool> = "enableTracing",
         /// Names of inbound statistics.
@@ -234,12 +234,46 @@ object! {
         /// Name of the mesh.
         mesh_id: String = "meshId",
         /// Any other setting of Istio's ProxyConfig.
-        gateway_topology: Option<Unserved> = "gatewayTopology",
+        gateway_topology: Option<GatewayTopology> = "gatewayTopology",
         /// Tracing.
         tracing: Option<Unserved> = "tracing",
         /// Headers of Envoy.
         proxy_headers: Option<Unserved> = "proxyHeaders",
         /// How traffic reaches the proxy.
         interception_mode: Option<Unserved> = "interceptionMode",
+    }
+}
+
+object! {
+    /// Who is told of what happens, where nothing else says so.
+    #[derive(Eq)]
+    pub struct DefaultProviders {
+        /// `prometheus`, which is served in any case.
+        metrics: Vec<MetricsProvider> = "metrics",
+        /// Providers of traces.
+        tracing: Option<Unserved> = "tracing",
+        /// Providers of access logs; `accessLogFile` writes to a file.
+        access_logging: Option<Unserved> = "accessLogging",
+    }
+}
+
+words! {
+    /// Providers of metrics.
+    pub enum MetricsProvider {
+        /// Prometheus.
+        Prometheus = "prometheus",
+    }
+}
+
+object! {
+    /// What stands before a gateway.
+    #[derive(Eq)]
+    pub struct GatewayTopology {
+        /// How many trusted proxies stand before it: so many last entries of `x-forwarded-for` are believed.
+        num_trusted_proxies: Option<u32> = "numTrustedProxies",
+        /// What becomes of a client certificate's description.
+        forward_client_cert_details: Option<Unserved> = "forwardClientCertDetails",
+        /// A PROXY header comes first.
+        proxy_protocol: Option<Unserved> = "proxyProtocol",
     }
 }

@@ -21,21 +21,42 @@ use crate::proxy::{Proxy, selects};
 use crate::world::World;
 
 const HTTP: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
+/// The trust domain that policies write for the mesh's own, whatever that is called.
+const LOCAL: &str = "cluster.local";
 const NETWORK: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
+
+/// Istio's annotation of a policy whose effect is only to be noted.
+const DRY_RUN: &str = "istio.io/dry-run";
 
 /// The policies of a workload, DENY before ALLOW.
 #[derive(Default)]
 pub(super) struct Policies {
-    deny: Vec<(String, api::Rule)>,
-    allow: Option<Vec<(String, api::Rule)>>,
-    trust_domain: String,
+    enforced: Rules,
+    /// Only noted.
+    tried: Rules,
+    trust_domains: Vec<String>,
+}
+
+#[derive(Default)]
+struct Rules {
+    deny: Vec<Named>,
+    allow: Option<Vec<Named>>,
+}
+
+/// A rule with its name and the namespace of its policy.
+struct Named {
+    name: String,
+    namespace: String,
+    rule: api::Rule,
 }
 
 impl Policies {
     /// Those of the root namespace and the workload's own that select it. CUSTOM and AUDIT policies, and those that name
     /// what is not served, take nothing away here: they are refused when they are read, or only noted.
     pub(super) fn of(world: &World, proxy: &Proxy) -> Self {
-        let mut found = Self { trust_domain: world.trust_domain.clone(), ..Self::default() };
+        let aliases = world.mesh.trust_domain_aliases.iter().cloned();
+        let trust_domains = std::iter::once(world.trust_domain.clone()).chain(aliases).collect();
+        let mut found = Self { trust_domains, ..Self::default() };
         for object in world.objects.authorization_policies.values() {
             let own = &*object.meta.namespace;
             let here = own == world.root_namespace() || own == proxy.namespace();
@@ -43,11 +64,16 @@ impl Policies {
             if !here || !selector.is_none_or(|labels| selects(labels, &proxy.labels)) {
                 continue;
             }
-            let name = |index: usize| format!("ns[{own}]-policy[{}]-rule[{index}]", object.meta.name);
-            let rules = object.spec.rules.iter().enumerate().map(|(index, rule)| (name(index), rule.clone()));
+            let rules = object.spec.rules.iter().enumerate().map(|(index, rule)| Named {
+                name: format!("ns[{own}]-policy[{}]-rule[{index}]", object.meta.name),
+                namespace: own.to_owned(),
+                rule: rule.clone(),
+            });
+            let tried = object.meta.annotations.get(DRY_RUN).is_some_and(|word| word == "true");
+            let place = if tried { &mut found.tried } else { &mut found.enforced };
             match object.spec.action {
-                Action::Allow => found.allow.get_or_insert_default().extend(rules),
-                Action::Deny => found.deny.extend(rules),
+                Action::Allow => place.allow.get_or_insert_default().extend(rules),
+                Action::Deny => place.deny.extend(rules),
                 Action::Audit | Action::Custom => {}
             }
         }
@@ -56,42 +82,40 @@ impl Policies {
 
     /// Filters for requests.
     pub(super) fn http(&self) -> Vec<HttpFilter> {
-        let message = |rules| HttpRbac { rules: Some(rules), ..Default::default() };
-        self.rules(true)
-            .into_iter()
-            .map(|rules| filter("envoy.filters.http.rbac", ordered_any(HTTP, &message(rules), &RBAC)))
-            .collect()
+        let enforced = self.rules(&self.enforced, true).into_iter();
+        let enforced = enforced.map(|rules| HttpRbac { rules: Some(rules), ..Default::default() });
+        let tried = self.rules(&self.tried, true).into_iter();
+        let tried = tried.map(|rules| HttpRbac { shadow_rules: Some(rules), ..Default::default() });
+        let message = |message| filter("envoy.filters.http.rbac", ordered_any(HTTP, &message, &RBAC));
+        tried.chain(enforced).map(message).collect()
     }
 
     /// Filters for connections. What asks for a request: an ALLOW rule cannot be met by bytes, a DENY rule is met by
     /// what of it concerns connections (Istio's rule: fail closed).
     pub(super) fn network(&self) -> Vec<Filter> {
-        let message = |rules| NetworkRbac { rules: Some(rules), stat_prefix: "tcp.".to_owned(), ..Default::default() };
-        self.rules(false)
-            .into_iter()
-            .map(|rules| network("envoy.filters.network.rbac", ordered_any(NETWORK, &message(rules), &RBAC)))
-            .collect()
+        let empty = || NetworkRbac { stat_prefix: "tcp.".to_owned(), ..Default::default() };
+        let enforced = self.rules(&self.enforced, false).into_iter();
+        let enforced = enforced.map(|rules| NetworkRbac { rules: Some(rules), ..empty() });
+        let tried = self.rules(&self.tried, false).into_iter();
+        let tried = tried.map(|rules| NetworkRbac { shadow_rules: Some(rules), ..empty() });
+        let message = |message| network("envoy.filters.network.rbac", ordered_any(NETWORK, &message, &RBAC));
+        tried.chain(enforced).map(message).collect()
     }
 
-    fn rules(&self, http: bool) -> Vec<rbac::Rbac> {
-        let mut filters = Vec::new();
-        if !self.deny.is_empty() {
-            filters.push(self.filter(rbac::rbac::Action::Deny, &self.deny, http));
-        }
-        if let Some(allow) = &self.allow {
-            filters.push(self.filter(rbac::rbac::Action::Allow, allow, http));
-        }
-        filters
+    fn rules(&self, rules: &Rules, http: bool) -> Vec<rbac::Rbac> {
+        let deny = (!rules.deny.is_empty()).then(|| self.filter(rbac::rbac::Action::Deny, &rules.deny, http));
+        let allow = rules.allow.as_ref().map(|allow| self.filter(rbac::rbac::Action::Allow, allow, http));
+        deny.into_iter().chain(allow).collect()
     }
 
-    fn filter(&self, action: rbac::rbac::Action, rules: &[(String, api::Rule)], http: bool) -> rbac::Rbac {
+    fn filter(&self, action: rbac::rbac::Action, rules: &[Named], http: bool) -> rbac::Rbac {
         let deny = action == rbac::rbac::Action::Deny;
-        let policies = rules.iter().filter_map(|(name, rule)| Some((name.clone(), self.policy(rule, http, deny)?)));
+        let policies = rules.iter().filter_map(|one| Some((one.name.clone(), self.policy(one, http, deny)?)));
         rbac::Rbac { action: action as i32, policies: policies.collect::<HashMap<_, _>>(), ..Default::default() }
     }
 
-    fn policy(&self, rule: &api::Rule, http: bool, deny: bool) -> Option<rbac::Policy> {
-        let mut maker = Maker { http, deny, trust_domain: &self.trust_domain, impossible: false };
+    fn policy(&self, Named { rule, namespace, .. }: &Named, http: bool, deny: bool) -> Option<rbac::Policy> {
+        let mut maker = Maker { http, deny, namespace, trust_domains: &self.trust_domains, impossible: false };
         let conditions: Vec<rbac::Principal> =
             rule.when.iter().filter_map(|one| maker.principal_condition(one)).collect();
         let targets: Vec<rbac::Permission> =
@@ -117,7 +141,10 @@ impl Policies {
 struct Maker<'a> {
     http: bool,
     deny: bool,
-    trust_domain: &'a str,
+    /// The policy's.
+    namespace: &'a str,
+    /// The mesh's own, and its aliases.
+    trust_domains: &'a [String],
     impossible: bool,
 }
 
@@ -132,17 +159,19 @@ impl Maker<'_> {
 
     fn source(&mut self, source: &api::Source) -> Vec<rbac::Principal> {
         let mut all = Vec::new();
-        let trust_domain = self.trust_domain;
-        both_ids(&mut all, &source.principals, &source.not_principals, |name| authenticated(principal_name(name)));
+        let principals = (self.principals(&source.principals), self.principals(&source.not_principals));
+        both_ids(&mut all, &principals.0, &principals.1, |name| authenticated(principal_name(name)));
         both_ids(&mut all, &source.namespaces, &source.not_namespaces, |namespace| {
             authenticated(pattern(&format!(".*/ns/{}/.*", glob(namespace))))
         });
         both_ids(&mut all, &source.service_accounts, &source.not_service_accounts, |account| {
-            let (namespace, name) = account.split_once('/').unwrap_or(("*", account));
-            authenticated(pattern(&format!("spiffe://.*/ns/{}/sa/{}", glob(namespace), glob(name))))
+            let (namespace, name) = account.split_once('/').unwrap_or((self.namespace, account));
+            let (namespace, name) = (regex_escape(namespace), regex_escape(name));
+            authenticated(pattern(&format!("spiffe://.*/ns/{namespace}/sa/{name}")))
         });
         both_ids(&mut all, &source.trust_domains, &source.not_trust_domains, |domain| {
-            let domain = if domain == "cluster.local" { trust_domain } else { domain };
+            let domain =
+                if domain == LOCAL { self.trust_domains.first().map_or(LOCAL, String::as_str) } else { domain };
             authenticated(pattern(&format!("spiffe://{}/.*", glob(domain))))
         });
         both_ids(&mut all, &source.ip_blocks, &source.not_ip_blocks, |block| {
@@ -154,6 +183,20 @@ impl Maker<'_> {
         if !source.request_principals.is_empty() || !source.not_request_principals.is_empty() {
             // Without request authentication nobody has such a principal.
             self.impossible |= !source.request_principals.is_empty();
+        }
+        all
+    }
+
+    /// A principal of the mesh is meant under each of its trust domains; `cluster.local` is any mesh's own.
+    fn principals(&self, names: &[String]) -> Vec<String> {
+        let mut all = Vec::new();
+        for name in names {
+            match name.split_once('/') {
+                Some((domain, rest)) if domain == LOCAL || self.trust_domains.iter().any(|one| one == domain) => {
+                    all.extend(self.trust_domains.iter().map(|domain| format!("{domain}/{rest}")));
+                }
+                _ => all.push(name.clone()),
+            }
         }
         all
     }
@@ -186,8 +229,13 @@ impl Maker<'_> {
 
     fn principal_condition(&mut self, one: &api::Condition) -> Option<rbac::Principal> {
         let key = one.key.as_str();
+        if key == "source.principal" {
+            let mut all = Vec::new();
+            let (yes, no) = (self.principals(&one.values), self.principals(&one.not_values));
+            both_ids(&mut all, &yes, &no, |name| authenticated(principal_name(name)));
+            return Some(all_ids(all));
+        }
         let make: Box<dyn Fn(&str) -> rbac::Principal> = match key {
-            "source.principal" => Box::new(|name| authenticated(principal_name(name))),
             "source.namespace" => {
                 Box::new(|namespace| authenticated(pattern(&format!(".*/ns/{}/.*", glob(namespace)))))
             }

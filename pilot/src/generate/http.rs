@@ -75,6 +75,7 @@ pub(super) fn connection(
         http_filters,
         access_log: access_log(mesh),
         use_remote_address: Some(flag(side == Side::Gateway)),
+        xff_num_trusted_hops: if side == Side::Gateway { trusted_hops(mesh) } else { 0 },
         normalize_path: Some(flag(normalization != PathNormalizationKind::None)),
         merge_slashes: matches!(
             normalization,
@@ -97,6 +98,12 @@ pub(super) fn connection(
         ..Default::default()
     };
     network("envoy.filters.network.http_connection_manager", any(HCM, &message))
+}
+
+/// `meshConfig.defaultConfig.gatewayTopology.numTrustedProxies`.
+fn trusted_hops(mesh: &MeshConfig) -> u32 {
+    let topology = mesh.default_config.as_ref().and_then(|config| config.gateway_topology.as_ref());
+    topology.and_then(|topology| topology.num_trusted_proxies).unwrap_or_default()
 }
 
 /// The TCP filter of a chain that leads to one cluster.

@@ -1,6 +1,6 @@
 //! What a sidecar does with calls to its application.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use galley::api::{MtlsMode, PeerAuthentication};
+use galley::api::{MeshConfig, MtlsMode, PeerAuthentication, TlsProtocol};
 use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Protocol, ports};
 
 use super::authorization::Policies;
@@ -35,7 +35,8 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
     let policies = Policies::of(world, proxy);
     let mut chains = vec![blackhole(world)];
     let mut sniffs = false;
-    for (port, (service, protocol)) in served(world, proxy) {
+    let served = served(world, proxy);
+    for (&port, &(service, protocol)) in &served {
         resources.add(
             Kind::Cluster,
             &ClusterName::inbound(port).to_string(),
@@ -45,8 +46,12 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         let one = Inbound { world, policies: &policies, port, cluster: ClusterName::inbound(port).to_string() };
         chains.extend(one.chains(protocol, mode(world, proxy, port)));
     }
-    let rest = Inbound { world, policies: &policies, port: 0, cluster: INBOUND_PASSTHROUGH_CLUSTER.to_owned() };
-    chains.extend(rest.chains(Protocol::Tcp, mode(world, proxy, 0)));
+    // Ports that no service declares: those of which a policy speaks, and all others.
+    let spoken_of = ports_of_policies(world, proxy).into_iter().filter(|port| !served.contains_key(port));
+    for port in spoken_of.chain([0]) {
+        let rest = Inbound { world, policies: &policies, port, cluster: INBOUND_PASSTHROUGH_CLUSTER.to_owned() };
+        chains.extend(rest.chains(Protocol::Tcp, mode(world, proxy, port)));
+    }
     let mut listener_filters = vec![inspector("tls_inspector")];
     if sniffs {
         listener_filters.push(inspector("http_inspector"));
@@ -125,6 +130,17 @@ pub(super) fn mode(world: &World, proxy: &Proxy, port: u16) -> MtlsMode {
     found
 }
 
+/// The ports of which the workload's PeerAuthentications speak.
+fn ports_of_policies(world: &World, proxy: &Proxy) -> BTreeSet<u16> {
+    let policies = world.objects.peer_authentications.values();
+    let own = policies.filter(|object| {
+        let selector = object.spec.selector.as_ref().filter(|selector| !selector.match_labels.is_empty());
+        *object.meta.namespace == *proxy.namespace()
+            && selector.is_some_and(|selector| selects(&selector.match_labels, &proxy.labels))
+    });
+    own.flat_map(|object| object.spec.port_level_mtls.keys().copied()).collect()
+}
+
 /// One port of the workload; port 0 stands for all others.
 struct Inbound<'a> {
     world: &'a World,
@@ -146,7 +162,7 @@ impl Inbound<'_> {
                 },
                 ..self.condition()
             };
-            chains.extend(self.by_protocol(protocol, &secure, Some(&mutual_tls())));
+            chains.extend(self.by_protocol(protocol, &secure, Some(&mutual_tls(&self.world.mesh))));
         }
         if mode != MtlsMode::Strict {
             chains.extend(self.by_protocol(protocol, &self.condition(), None));
@@ -226,7 +242,11 @@ impl Inbound<'_> {
 }
 
 /// Callers must show a certificate of the mesh.
-fn mutual_tls() -> core::TransportSocket {
+fn mutual_tls(mesh: &MeshConfig) -> core::TransportSocket {
+    let least = match mesh.mesh_mtls.as_ref().map(|settings| settings.min_protocol_version) {
+        Some(TlsProtocol::V1_3) => tls::tls_parameters::TlsProtocol::TlSv13,
+        _ => tls::tls_parameters::TlsProtocol::TlSv12,
+    };
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: vec![cluster::sds("default")],
@@ -238,10 +258,7 @@ fn mutual_tls() -> core::TransportSocket {
             alpn_protocols: ["istio-h2", "istio-http/1.1", "istio-http/1.0", "istio", "h2", "http/1.1"]
                 .map(str::to_owned)
                 .to_vec(),
-            tls_params: Some(tls::TlsParameters {
-                tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12 as i32,
-                ..Default::default()
-            }),
+            tls_params: Some(tls::TlsParameters { tls_minimum_protocol_version: least as i32, ..Default::default() }),
             ..Default::default()
         }),
         require_client_certificate: Some(flag(true)),

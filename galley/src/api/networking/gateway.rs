@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::common::Unserved;
+use crate::api::common::{Meaningless, Unserved};
 use crate::read::{object, words};
 
 object! {
@@ -45,7 +45,7 @@ object! {
         /// Unique among HTTPS ports of one gateway.
         name: String = "name",
         /// Ignored by Istio (deprecated).
-        target_port: Option<Unserved> = "targetPort",
+        target_port: Option<Meaningless> = "targetPort",
     }
     where { "required": ["number", "protocol", "name"] }
 }

@@ -77,7 +77,7 @@ object! {
         /// For messages.
         name: String = "name",
         /// Ignored by Istio (deprecated).
-        target_port: Option<crate::api::Unserved> = "targetPort",
+        target_port: Option<crate::api::Meaningless> = "targetPort",
     }
 }
 

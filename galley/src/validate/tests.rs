@@ -1,0 +1,110 @@
+//! What is said of objects that are not right.
+
+fn said(kind: &str, spec: &str) -> Vec<String> {
+    let security = matches!(kind, "AuthorizationPolicy" | "PeerAuthentication");
+    let group = if security { "security" } else { "networking" };
+    let text = format!("apiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
+    let loaded = crate::load(&"f.yaml".into(), &text);
+    loaded.diagnostics.iter().map(|one| format!("{}: {}", one.path, one.message)).collect()
+}
+
+#[test]
+fn what_is_not_served_is_refused_by_name() {
+    let unserved = "is not supported by this version";
+    let cases = [
+        ("AuthorizationPolicy", "{action: CUSTOM}", "spec.action"),
+        (
+            "AuthorizationPolicy",
+            "{rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}",
+            "spec.rules[0].when[0].key",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}}",
+            "spec.trafficPolicy.loadBalancer.localityLbSetting",
+        ),
+        (
+            "Gateway",
+            "{servers: [{port: {number: 443, protocol: TLS}, hosts: ['*'], tls: {mode: AUTO_PASSTHROUGH}}]}",
+            "spec.servers[0].tls.mode",
+        ),
+        ("Sidecar", "{egress: [{port: {number: 80, protocol: HTTP}, hosts: ['*/*']}]}", "spec.egress[0].port"),
+        ("Sidecar", "{ingress: [{port: {number: 80, protocol: HTTP}}]}", "spec.ingress"),
+    ];
+    for (kind, spec, path) in cases {
+        assert_eq!(said(kind, spec), [format!("{path}: {unserved}")], "{kind} {spec}");
+    }
+    assert!(said("Sidecar", "{egress: [{hosts: ['*/*']}]}").is_empty());
+    let host = said("Sidecar", "{egress: [{hosts: ['reviews']}]}");
+    assert_eq!(host, ["spec.egress[0].hosts[0]: must be namespace/host, such as ./* or istio-system/*"]);
+    assert!(said("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {simple: RANDOM}}}").is_empty());
+}
+
+#[test]
+fn rules_must_say_what_is_done() {
+    let none = said("VirtualService", "{hosts: [a], http: [{match: [{uri: {prefix: /}}]}]}");
+    assert_eq!(none, ["spec.http[0]: one of route, redirect, directResponse and delegate must be set"]);
+    let regex =
+        said("VirtualService", "{hosts: [a], http: [{match: [{uri: {regex: '['}}], directResponse: {status: 200}}]}");
+    assert!(regex[0].starts_with("spec.http[0].match[0].uri: \"[\" is no regular expression"), "{regex:?}");
+    let tls = said(
+        "VirtualService",
+        "{hosts: ['*.example.com'], tls: [{match: [{sniHosts: [a.example.com, other.org], destinationSubnets: [here]}], route: [{destination: {host: a}}]}]}",
+    );
+    assert_eq!(
+        tls,
+        [
+            "spec.tls[0].match[0].sniHosts[1]: \"other.org\" is not within spec.hosts",
+            "spec.tls[0].match[0].destinationSubnets[0]: \"here\" is neither an address nor a network such as 10.0.0.0/8",
+        ]
+    );
+    let gateway = said(
+        "Gateway",
+        "{servers: [{port: {number: 443, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, minProtocolVersion: TLSV1_0}}, {port: {number: 80, protocol: HTP}, hosts: [a]}]}",
+    );
+    assert_eq!(
+        gateway,
+        [
+            "spec.servers[0].tls.credentialName: must be set, or serverCertificate and privateKey",
+            "spec.servers[0].tls.minProtocolVersion: is older than TLS 1.2, which is the least that is spoken",
+            "spec.servers[1].port.protocol: \"HTP\" is no protocol of a gateway",
+        ]
+    );
+}
+
+#[test]
+fn policies_say_who_and_what() {
+    let wrong = said(
+        "AuthorizationPolicy",
+        "{action: DENY, rules: [{from: [{}], to: [{operation: {}}], when: [{key: 'request.headers[x', values: [a]}, {key: source.ip, values: [here]}, {key: destination.port}]}, {from: [{source: {ipBlocks: [10.0.0.0/33], serviceAccounts: ['a/b/c', 'x*']}}], to: [{operation: {ports: ['http', '0']}}]}]}",
+    );
+    let expected = [
+        "spec.rules[0].from[0].source: must be set",
+        "spec.rules[0].to[0].operation: says nothing: one of its fields must be set",
+        "spec.rules[0].when[0].key: must be request.headers[name]",
+        "spec.rules[0].when[1].values[0]: \"here\" is neither an address nor a network such as 10.0.0.0/8",
+        "spec.rules[0].when[2].values: must be set, or notValues",
+        "spec.rules[1].from[0].source.ipBlocks[0]: \"10.0.0.0/33\" is neither an address nor a network such as 10.0.0.0/8",
+        "spec.rules[1].from[0].source.serviceAccounts[0]: \"a/b/c\" is neither an account nor namespace/account; there are no wildcards",
+        "spec.rules[1].from[0].source.serviceAccounts[1]: \"x*\" is neither an account nor namespace/account; there are no wildcards",
+        "spec.rules[1].to[0].operation.ports[0]: \"http\" is no port (1 to 65535)",
+        "spec.rules[1].to[0].operation.ports[1]: \"0\" is no port (1 to 65535)",
+    ];
+    assert_eq!(wrong, expected);
+    let nothing = said("AuthorizationPolicy", "{action: DENY}");
+    assert_eq!(
+        nothing,
+        ["spec.rules: must be set: DENY without rules refuses nothing; `rules: [{}]` refuses everything"]
+    );
+    assert!(said("AuthorizationPolicy", "{}").is_empty(), "ALLOW without rules allows nothing, which is a policy");
+    let ports = said("PeerAuthentication", "{portLevelMtls: {8080: {mode: DISABLE}}}");
+    assert_eq!(ports, ["spec.portLevelMtls: needs spec.selector.matchLabels: ports are those of chosen workloads"]);
+}
+
+#[test]
+fn a_field_that_is_not_served_is_refused_by_its_presence() {
+    let tunnel = said("DestinationRule", "{host: a, trafficPolicy: {tunnel: {targetHost: b, targetPort: 1}}}");
+    assert_eq!(tunnel, ["spec.trafficPolicy.tunnel: is not supported by this version"]);
+    let target = said("AuthorizationPolicy", "{targetRef: {kind: Gateway, name: a}}");
+    assert_eq!(target, ["spec.targetRef: is not supported by this version"]);
+}
