@@ -1,6 +1,6 @@
 //! Clients that stand in a pod and call as an application does: by address, with a host header, over plain HTTP.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -48,6 +48,25 @@ impl Call {
         }
     }
 
+    /// A GET of `http://<host>[:<port>]<path>`, whose host is looked up now.
+    pub fn url(url: &str) -> Result<Self> {
+        let uri: http::Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
+        let authority = uri.authority().with_context(|| format!("{url} has no host"))?;
+        let address = (authority.host(), authority.port_u16().unwrap_or(80))
+            .to_socket_addrs()
+            .with_context(|| format!("looking up {}", authority.host()))?
+            .next()
+            .with_context(|| format!("{} has no address", authority.host()))?;
+        Ok(Self::get(address, authority.as_str(), uri.path_and_query().map_or("/", |path| path.as_str())))
+    }
+
+    /// With another host header.
+    #[must_use]
+    pub fn host(mut self, authority: &str) -> Self {
+        authority.clone_into(&mut self.authority);
+        self
+    }
+
     /// With one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -59,6 +78,26 @@ impl Call {
     pub fn from(&self, pod: &Pod) -> Result<Answer> {
         let mut answers = self.repeat_from(pod, 1)?;
         answers.pop().ok_or_else(|| anyhow!("no answer"))
+    }
+
+    /// Makes the call from where this process stands, on a connection of its own.
+    pub fn from_here(&self) -> Result<Answer> {
+        runtime()?.block_on(Client::default().call(self))
+    }
+
+    /// Makes the call `times` times from where this process stands, on one connection as long as the server keeps it,
+    /// `per_second` times a second, and tells what happened.
+    pub fn tally_from_here(&self, times: usize, per_second: u32) -> Result<Tally> {
+        let tally = Mutex::default();
+        runtime()?.block_on(async {
+            let mut client = Client::default();
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
+            for _ in 0..times {
+                ticks.tick().await;
+                record(&tally, client.call(self).await);
+            }
+        });
+        Ok(tally.into_inner().unwrap_or_default())
     }
 
     /// Makes the call from a pod over HTTP/2, by prior knowledge.
@@ -253,10 +292,23 @@ const MOST_FAILURES: usize = 1000;
 impl Load {
     /// Starts to call from `pod`, `per_second` times a second.
     pub fn start(pod: &Arc<Pod>, call: Call, per_second: u32) -> Self {
+        let pod = Arc::clone(pod);
+        Self::start_in(move |work| pod.inside(work), call, per_second)
+    }
+
+    /// Starts to call from where this process stands, `per_second` times a second.
+    pub fn start_here(call: Call, per_second: u32) -> Self {
+        Self::start_in(|work| work(), call, per_second)
+    }
+
+    fn start_in<P>(place: P, call: Call, per_second: u32) -> Self
+    where
+        P: FnOnce(&mut (dyn FnMut() -> Result<()> + Send)) -> Result<()> + Send + 'static,
+    {
         let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Tally::default())));
-        let (thread_stop, thread_tally, pod) = (Arc::clone(&stop), Arc::clone(&tally), Arc::clone(pod));
+        let (thread_stop, thread_tally) = (Arc::clone(&stop), Arc::clone(&tally));
         let thread = std::thread::spawn(move || {
-            let work = pod.inside(|| {
+            let work = place(&mut || {
                 runtime()?.block_on(async {
                     let mut client = Client::default();
                     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);

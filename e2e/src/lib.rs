@@ -2,6 +2,7 @@
 //! the demo shows and the tests assert, written once.
 
 pub mod client;
+pub mod kube;
 pub mod mesh;
 pub mod scenario;
 pub mod shop;

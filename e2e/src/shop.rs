@@ -50,6 +50,9 @@ pub enum Role {
     Reviews,
     /// Answers `/ratings/<id>`.
     Ratings,
+    /// Answers `/members/<id>`, and `/actuator/health` as a service of Spring Boot does.
+    #[value(name = "membership-service")]
+    Membership,
 }
 
 impl Role {
@@ -60,6 +63,7 @@ impl Role {
             Self::Details => "details",
             Self::Reviews => "reviews",
             Self::Ratings => "ratings",
+            Self::Membership => "membership-service",
         }
     }
 }

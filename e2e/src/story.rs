@@ -30,8 +30,8 @@ impl Story {
     }
 
     /// Walks one step. `expected` says what should be true; `work` makes it true and returns what it measured.
-    /// A failure is told and remembered, and the walk goes on.
-    pub fn step(&mut self, title: &str, expected: &str, work: impl FnOnce() -> Result<String>) {
+    /// A failure is told and remembered, and the walk goes on. True if there was none.
+    pub fn step(&mut self, title: &str, expected: &str, work: impl FnOnce() -> Result<String>) -> bool {
         self.steps += 1;
         self.say(format_args!("\n{} {}", self.paint("1", &format!("{:>2}.", self.steps)), self.paint("1", title)));
         self.say(format_args!("    expected  {expected}"));
@@ -40,10 +40,12 @@ impl Story {
             Ok(measured) => {
                 self.say(format_args!("    measured  {measured}"));
                 self.say(format_args!("    {} {:.1} s", self.paint("32", "✓"), start.elapsed().as_secs_f64()));
+                true
             }
             Err(error) => {
                 self.say(format_args!("    {} {error:#}", self.paint("31", "✗")));
                 self.failed.push(title.to_owned());
+                false
             }
         }
     }

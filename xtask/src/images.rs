@@ -18,6 +18,9 @@ use oci_archive::{Image, Settings, Tree};
 use crate::arguments::Arguments;
 use crate::packages;
 use crate::run::root;
+pub(crate) use contents::add_iptables;
+pub(crate) use platform::oci as architecture;
+
 use binaries::{Binaries, Quality};
 use debian::Package;
 
@@ -108,7 +111,9 @@ fn proxy(request: &Request, binaries: &Binaries, packages: &[Package]) -> Result
 /// The applications of the end-to-end suite.
 fn shop(request: &Request, binaries: &Binaries) -> Result<Image> {
     let mut tree = base();
-    tree.copy("/usr/local/bin/weft-shop", 0o755, &binaries.path("weft-shop"))?;
+    for program in ["weft-shop", "weft-call"] {
+        tree.copy(&format!("/usr/local/bin/{program}"), 0o755, &binaries.path(program))?;
+    }
     bill::add(&mut tree, "shop", &request.tag, &["e2e"], &[])?;
     image(request, "shop", "/usr/local/bin/weft-shop", &tree)
 }

@@ -1,6 +1,7 @@
 //! The project's commands: `cargo xtask <command>`. Each installs what it needs, says so, and shows its progress.
 
 mod arguments;
+mod e2e;
 mod images;
 mod packages;
 mod run;
@@ -20,6 +21,9 @@ cargo xtask <command>
   test            formatting, lints, all tests, and the demo as the acceptance test
   check           formatting and lints
   bench [ROW...]  measures the proxy beside HAProxy and Envoy in one run
+  e2e [--filter WORDS] [--keep] [--context C]
+                  makes a cluster of two nodes on kind, from packages alone where no registry answers, and runs the
+                  scenarios on it; --keep leaves it, --down removes it, --context takes a cluster that exists
   images          makes the images of the charts as archives under target/images, with no builder and no registry;
                   [--hub H] [--tag T] [--out DIRECTORY], and --release for the compiler's best
   crds            writes the custom resource definitions anew, from galley's types, and the rendered charts
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         "test" => test(),
         "check" => check(),
         "bench" => bench(rest),
+        "e2e" => e2e::run(rest),
+        "clusteronly" => e2e::only(rest),
         "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
         "crds" => crds(),
         "setup" => setup(),

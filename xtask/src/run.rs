@@ -30,7 +30,7 @@ pub(crate) fn program(path: &str) -> Command {
 pub(crate) fn step(title: &str, command: &mut Command) -> Result<()> {
     println!("── {title}");
     let start = Instant::now();
-    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    let status = crate::e2e::status(command)?;
     if !status.success() {
         bail!("{title}: failed ({status})");
     }

@@ -16,7 +16,14 @@ const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec";
 /// Installs what is missing and returns the variables by which tests find the tools.
 pub(crate) fn install() -> Result<Vec<(&'static str, PathBuf)>> {
     let KubernetesClients { helm, kubectl } = kubernetes_clients()?;
-    Ok(vec![("WEFT_ENVOY", envoy()?), ("WEFT_H2SPEC", h2spec()?), ("WEFT_HELM", helm), ("WEFT_KUBECTL", kubectl)])
+    let mut tools = crate::e2e::api_server()?;
+    tools.extend([
+        ("WEFT_ENVOY", envoy()?),
+        ("WEFT_H2SPEC", h2spec()?),
+        ("WEFT_HELM", helm),
+        ("WEFT_KUBECTL", kubectl),
+    ]);
+    Ok(tools)
 }
 
 /// The programs by which users speak to a cluster.

@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{PORT, Role, Shop};
 
@@ -26,15 +27,20 @@ struct Service {
     client: Client<HttpConnector, Empty<Bytes>>,
 }
 
-/// Serves until the process ends. Fails if the address is taken.
+/// Serves until the process is told to end, which it does at once, as an application does that takes no care. Fails if
+/// the address is taken.
 pub async fn serve(shop: Shop) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(shop.listen).await.context("cannot listen")?;
     let grpc = tokio::net::TcpListener::bind(shop.grpc_listen).await.context("cannot listen for gRPC")?;
     tokio::spawn(super::grpc::serve(grpc, shop.version.clone()));
     let service = Arc::new(Service { shop, client: Client::builder(TokioExecutor::new()).build_http() });
     println!("{} {} listens on {}", service.shop.role.name(), service.shop.version, service.shop.listen);
+    let mut end = signal(SignalKind::terminate())?;
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            _ = end.recv() => return Ok(()),
+        };
         let service = Arc::clone(&service);
         tokio::spawn(async move {
             let answer = service_fn(|request| {
@@ -65,6 +71,12 @@ impl Service {
             }
             (&Method::GET, Role::Ratings, _) if path.starts_with("/ratings/") => {
                 self.respond(StatusCode::OK, json!({ "ratings": { "Reviewer1": 5, "Reviewer2": 4 } }))
+            }
+            (&Method::GET, Role::Membership, "/actuator/health") => {
+                self.respond(StatusCode::OK, json!({ "status": "UP" }))
+            }
+            (&Method::GET, Role::Membership, _) if path.starts_with("/members/") => {
+                self.respond(StatusCode::OK, json!({ "member": &path["/members/".len()..], "since": 2019 }))
             }
             (&Method::GET, Role::Reviews, _) if path.starts_with("/reviews/") => self.reviews(&headers).await,
             _ => self.respond(StatusCode::NOT_FOUND, json!({ "error": "no such page" })),

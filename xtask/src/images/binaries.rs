@@ -41,6 +41,7 @@ impl Binaries {
             ("weft-proxy", "weft-proxy"),
             ("weft-cni-init", "weft-cni-init"),
             ("e2e", "weft-shop"),
+            ("e2e", "weft-call"),
         ] {
             build.args(["--package", package, "--bin", binary]);
         }

@@ -61,7 +61,7 @@ fn walk(cluster: &Cluster, chart: impl Fn(&str) -> String) {
     }
     assert!(shown.contains("membership-service"), "{shown}");
 
-    cluster.helm("upgrade membership-service e2e/charts/membership-service --set replicaCount=2").success();
+    cluster.helm("upgrade membership-service e2e/charts/membership-service --set replicas=3").success();
     cluster.helm(&format!("upgrade istiod {istiod} -n istio-system --set global.proxy.logLevel=debug")).success();
     cluster.helm(&format!("upgrade istio-base {base} -n istio-system --set defaultRevision=default")).success();
     cluster.helm(&format!("upgrade istio-ingress {gateway} -n istio-ingress --set service.type=NodePort")).success();

@@ -1,0 +1,117 @@
+//! A real cluster, spoken to as users do: by kubectl and helm.
+
+mod balancer;
+mod report;
+pub mod scenario;
+mod tools;
+
+pub use balancer::Balancer;
+pub use report::write as report;
+pub use scenario::{ALL, Scenario};
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::client::{Answer, Call};
+
+/// Longer than anything takes to come up on a machine that does other things too.
+pub const PATIENCE: &str = "180s";
+
+/// A cluster, by a context of the kubeconfig.
+#[derive(Clone, Debug)]
+pub struct Kube {
+    context: String,
+    kubectl: PathBuf,
+    helm: PathBuf,
+    /// The repository, where charts and objects are.
+    root: PathBuf,
+}
+
+impl Kube {
+    /// Speaks to the cluster of a context, by the kubectl and helm that `WEFT_KUBECTL` and `WEFT_HELM` name, or those of
+    /// the `PATH`.
+    pub fn new(context: &str) -> Self {
+        Self {
+            context: context.to_owned(),
+            kubectl: tools::named("WEFT_KUBECTL", "kubectl"),
+            helm: tools::named("WEFT_HELM", "helm"),
+            root: Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default(),
+        }
+    }
+
+    /// What kubectl answers to a command line, given as words.
+    pub fn kubectl(&self, words: &str) -> Result<String> {
+        self.kubectl_with(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// What kubectl answers to arguments.
+    pub fn kubectl_with(&self, arguments: &[&str]) -> Result<String> {
+        tools::output(Command::new(&self.kubectl).args(["--context", &self.context]).args(arguments))
+    }
+
+    /// What helm answers to a command line, given as a user types it, without quotes. It runs in the repository.
+    pub fn helm(&self, words: &str) -> Result<String> {
+        let mut helm = Command::new(&self.helm);
+        helm.args(["--kube-context", &self.context]).args(words.split_whitespace()).current_dir(&self.root);
+        tools::output(&mut helm)
+    }
+
+    /// What the API server has, as JSON.
+    pub fn get(&self, words: &str) -> Result<Value> {
+        let text = self.kubectl(&format!("get {words} --output json"))?;
+        serde_json::from_str(&text).with_context(|| format!("kubectl get {words} gave no JSON"))
+    }
+
+    /// Applies a file of the repository.
+    pub fn apply(&self, file: &str) -> Result<String> {
+        self.kubectl_with(&["apply", "--filename", &self.root.join(file).display().to_string()])
+    }
+
+    /// Deletes what a file of the repository describes, and waits until it is gone.
+    pub fn delete(&self, file: &str) -> Result<String> {
+        self.kubectl_with(&["delete", "--ignore-not-found", "--filename", &self.root.join(file).display().to_string()])
+    }
+
+    /// Waits until a workload, such as `deployment/web`, runs as it should.
+    pub fn wait_rolled_out(&self, namespace: &str, workload: &str) -> Result<()> {
+        self.kubectl(&format!("rollout status --namespace {namespace} {workload} --timeout {PATIENCE}")).map(|_| ())
+    }
+
+    /// The pods that a label selects.
+    pub fn pods(&self, namespace: &str, label: &str) -> Result<Vec<Value>> {
+        let list = self.get(&format!("pods --namespace {namespace} --selector {label}"))?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// The internal addresses of the nodes.
+    pub fn node_addresses(&self) -> Result<Vec<IpAddr>> {
+        let nodes = self.get("nodes")?;
+        let all = nodes["items"].as_array().into_iter().flatten();
+        all.flat_map(|node| node["status"]["addresses"].as_array().into_iter().flatten())
+            .filter(|address| address["type"] == "InternalIP")
+            .map(|address| Ok(address["address"].as_str().unwrap_or_default().parse()?))
+            .collect()
+    }
+
+    /// Calls `http://<host><path>` in a pod of the shop's image, as its application would; returns what `weft-call` says.
+    pub fn call_from(&self, namespace: &str, workload: &str, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["exec", "--namespace", namespace, workload, "--container", "app", "--"];
+        all.push("/usr/local/bin/weft-call");
+        all.extend(arguments);
+        let text = self.kubectl_with(&all)?;
+        serde_json::from_str(&text).with_context(|| format!("weft-call said {text:?}"))
+    }
+}
+
+/// A GET from outside of the cluster.
+pub fn get_from_outside(address: IpAddr, port: u16, authority: &str, path: &str) -> Result<Answer> {
+    let answer = Call::get(SocketAddr::new(address, port), authority, path).from_here()?;
+    if !answer.status.is_success() {
+        bail!("{authority}{path} at {address}:{port} answered {}: {}", answer.status, answer.text());
+    }
+    Ok(answer)
+}

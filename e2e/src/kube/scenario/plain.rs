@@ -1,0 +1,50 @@
+//! The cluster itself: what fails here is not the mesh's fault.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::kube::{Kube, get_from_outside};
+use crate::shop::PORT;
+
+const OBJECTS: &str = "e2e/yaml/kube/plain.yaml";
+const NAMESPACE: &str = "plain";
+/// As in the objects.
+const NODE_PORT: u16 = 30080;
+
+pub(super) fn cluster(kube: &Kube) -> Result<String> {
+    kube.apply(OBJECTS)?;
+    let measured = check(kube);
+    kube.delete(OBJECTS)?;
+    measured
+}
+
+fn check(kube: &Kube) -> Result<String> {
+    kube.wait_rolled_out(NAMESPACE, "deployment/web")?;
+    let pods = kube.pods(NAMESPACE, "app=web")?;
+    let nodes: BTreeSet<_> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    ensure!(nodes.len() == 2, "the pods are all on {nodes:?}");
+
+    let host = format!("http://web.{NAMESPACE}.svc.cluster.local:{PORT}/details/0");
+    let by_name = kube.call_from(NAMESPACE, "deployment/web", &["--times", "200", &host])?;
+    ensure!(by_name["succeeded"] == 200, "by name: {by_name}");
+    for pod in &pods {
+        let from = pod["metadata"]["name"].as_str().context("a pod has no name")?;
+        for other in &pods {
+            let ip = other["status"]["podIP"].as_str().context("a pod has no address")?;
+            let url = format!("http://{ip}:{PORT}/details/0");
+            let by_address = kube.call_from(NAMESPACE, from, &[&url])?;
+            ensure!(by_address["succeeded"] == 1, "from {from} to {ip}: {by_address}");
+        }
+    }
+    let addresses = kube.node_addresses()?;
+    for address in &addresses {
+        get_from_outside(*address, NODE_PORT, "web", "/details/0")?;
+    }
+    Ok(format!(
+        "{} pods on {} nodes; 200 of 200 calls by name; every pod reached every pod; {} node ports answered",
+        pods.len(),
+        nodes.len(),
+        addresses.len(),
+    ))
+}

@@ -1,0 +1,110 @@
+//! Where nodes run: the user's docker, or a daemon of our own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use super::cache::Cache;
+use super::daemon::{self, Daemon};
+use super::{go, kubernetes, node};
+use crate::run::step;
+
+/// A docker daemon, with the image of its nodes and the kind that speaks to it.
+pub(crate) enum Docker {
+    /// The user's, which has kind's own image.
+    Users {
+        /// The pinned `kindest/node`.
+        image: String,
+        /// The user's kind, or ours.
+        kind: PathBuf,
+    },
+    /// Ours, which has ours.
+    Own {
+        /// The image that was made here.
+        image: String,
+        /// Our kind.
+        kind: PathBuf,
+        /// The daemon.
+        daemon: Daemon,
+    },
+}
+
+impl Docker {
+    /// The user's docker where it answers and has or gets the nodes' image; else one of our own.
+    pub(crate) fn find(cache: &Cache, keep: bool) -> Result<Self> {
+        if let Some(image) = users_image()? {
+            let kind = if answers("kind", &["version"]) { PathBuf::from("kind") } else { kubernetes::kind(cache)? };
+            return Ok(Self::Users { image, kind });
+        }
+        let tools = daemon::tools(cache)?;
+        let kind = kubernetes::kind(cache)?;
+        let node = node::make(cache, &tools)?;
+        let daemon = Daemon::start(cache, tools, keep)?;
+        daemon.import(&node)?;
+        Ok(Self::Own { image: node.name, kind, daemon })
+    }
+
+    /// The image of the nodes.
+    pub(crate) fn image(&self) -> &str {
+        match self {
+            Self::Users { image, .. } | Self::Own { image, .. } => image,
+        }
+    }
+
+    /// Lets it live on after this run.
+    pub(crate) fn keep(&mut self) {
+        if let Self::Own { daemon, .. } = self {
+            daemon.keep();
+        }
+    }
+
+    /// A command of kind.
+    pub(crate) fn kind(&self) -> Command {
+        match self {
+            Self::Users { kind, .. } => Command::new(kind),
+            Self::Own { kind, daemon, .. } => {
+                let mut command = Command::new(kind);
+                daemon.environment(&mut command);
+                command
+            }
+        }
+    }
+
+    /// A command that reaches the API server, the nodes and their pods.
+    pub(crate) fn inside(&self, program: &Path) -> Command {
+        match self {
+            Self::Users { .. } => Command::new(program),
+            Self::Own { daemon, .. } => daemon.inside(program),
+        }
+    }
+}
+
+/// The pinned image of the nodes, if the user's docker answers and has it or can pull it.
+fn users_image() -> Result<Option<String>> {
+    if !answers("docker", &["info"]) {
+        println!("── No docker daemon answers: the cluster runs on one of our own");
+        return Ok(None);
+    }
+    let image = pinned_image()?;
+    let known = answers("docker", &["image", "inspect", &image]);
+    if known || step("Node: pull", Command::new("docker").args(["pull", "--quiet", &image])).is_ok() {
+        return Ok(Some(image));
+    }
+    println!("── No registry answers: the node's image is made here");
+    Ok(None)
+}
+
+/// The image that kind itself names, by its digest. The checksum of kind's module pins it.
+fn pinned_image() -> Result<String> {
+    let source = go::source(&go::module("kubernetes"), "sigs.k8s.io/kind")?.join("pkg/apis/config/defaults/image.go");
+    let source = std::fs::read_to_string(source)?;
+    let image = source.lines().find_map(|line| line.strip_prefix("const Image = \"")?.strip_suffix('"'));
+    image.map(str::to_owned).context("kind names no image of a node")
+}
+
+fn answers(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
