@@ -30,6 +30,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Last moment of the signing certificate.
     ends: SystemTime,
+    certificate_pem: String,
     chain_pem: String,
     root_pem: String,
 }
@@ -88,9 +89,22 @@ impl Authority {
         Ok(Self {
             issuer,
             ends: SystemTime::UNIX_EPOCH + Duration::from_secs(ends),
+            certificate_pem: certificate.to_owned(),
             chain_pem,
             root_pem: roots.to_owned(),
         })
+    }
+
+    /// The same, with further roots for peers to believe in.
+    #[must_use]
+    pub(crate) fn with_roots(mut self, roots: String) -> Self {
+        self.root_pem = roots;
+        self
+    }
+
+    /// The certificate that signs, in PEM.
+    pub(crate) fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
     }
 
     /// The roots in PEM, as peers need them.

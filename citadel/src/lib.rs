@@ -4,12 +4,19 @@
 //! words about names are never looked at.
 
 mod authority;
+mod caller;
+mod kubernetes;
+mod plugged;
 mod request;
+mod rotation;
 mod service;
 mod store;
 mod token;
 
 pub use authority::{Authority, AuthorityError, LONGEST, Names};
+pub use caller::{Authenticator, Caller, Pod, TokenError, bearer};
+pub use kubernetes::{TokenReviews, shared_root, spread_root};
+pub use plugged::{is_plugged, watch_plugged};
 pub use service::{CertificateServer, Service};
 pub use store::open;
-pub use token::{Caller, TokenError, Tokens};
+pub use token::Tokens;

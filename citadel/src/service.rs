@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_types::{Identity, TrustDomain};
+use tokio::sync::watch;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use weft_proto::certificates::istio_certificate_service_server::{
     IstioCertificateService, IstioCertificateServiceServer,
@@ -11,13 +13,13 @@ use weft_proto::certificates::istio_certificate_service_server::{
 use weft_proto::certificates::{CertificateRequest, CertificateResponse};
 
 use crate::authority::{Authority, AuthorityError, LONGEST, Names};
-use crate::token::Tokens;
+use crate::caller::{Authenticator, bearer};
 
 /// `IstioCertificateService`: certificates for those who prove who they are.
 #[derive(Clone)]
 pub struct Service {
-    authority: Arc<Authority>,
-    tokens: Arc<Tokens>,
+    authority: watch::Receiver<Arc<Authority>>,
+    callers: Arc<dyn Authenticator>,
     trust_domain: TrustDomain,
 }
 
@@ -26,8 +28,12 @@ pub type CertificateServer = IstioCertificateServiceServer<Service>;
 
 impl Service {
     /// Ready to be added to a gRPC server.
-    pub fn server(authority: Arc<Authority>, tokens: Arc<Tokens>, trust_domain: TrustDomain) -> CertificateServer {
-        IstioCertificateServiceServer::new(Self { authority, tokens, trust_domain })
+    pub fn server(
+        authority: watch::Receiver<Arc<Authority>>,
+        callers: Arc<dyn Authenticator>,
+        trust_domain: TrustDomain,
+    ) -> CertificateServer {
+        IstioCertificateServiceServer::new(Self { authority, callers, trust_domain })
     }
 }
 
@@ -37,11 +43,12 @@ impl IstioCertificateService for Service {
         &self,
         request: Request<CertificateRequest>,
     ) -> Result<Response<CertificateResponse>, Status> {
-        let identity = self.identity(&request)?;
+        let identity = self.identity(request.metadata()).await?;
+        let authority = self.authority.borrow().clone();
         let request = request.into_inner();
         let asked = u64::try_from(request.validity_duration).ok().filter(|seconds| *seconds > 0);
         let lifetime = asked.map_or(LONGEST, Duration::from_secs);
-        let signed = self.authority.sign(&request.csr, &Names::Workload(identity.clone()), lifetime);
+        let signed = authority.sign(&request.csr, &Names::Workload(identity.clone()), lifetime);
         let chain = signed.map_err(|error| match error {
             AuthorityError::Request(_) => Status::invalid_argument(error.to_string()),
             error => {
@@ -50,17 +57,14 @@ impl IstioCertificateService for Service {
             }
         })?;
         tracing::info!(%identity, "signed a certificate");
-        Ok(Response::new(CertificateResponse { cert_chain: vec![chain, self.authority.root_pem().to_owned()] }))
+        Ok(Response::new(CertificateResponse { cert_chain: vec![chain, authority.root_pem().to_owned()] }))
     }
 }
 
 impl Service {
     /// From the token alone.
-    fn identity<T>(&self, request: &Request<T>) -> Result<Identity, Status> {
-        let value = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.strip_prefix("Bearer "));
-        let token = token.ok_or_else(|| Status::unauthenticated("send `authorization: Bearer <token>`"))?;
-        let caller = self.tokens.check(token).map_err(|error| Status::unauthenticated(error.to_string()))?;
+    async fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
+        let caller = self.callers.check(bearer(metadata)?).await?;
         Identity::new(self.trust_domain.clone(), &caller.namespace, &caller.service_account)
             .map_err(|error| Status::permission_denied(error.to_string()))
     }

@@ -11,10 +11,10 @@ use time::{Duration, OffsetDateTime};
 use crate::authority::{Authority, AuthorityError};
 use crate::token::Tokens;
 
-const ROOT: &str = "root-cert.pem";
-const CERTIFICATE: &str = "ca-cert.pem";
-const KEY: &str = "ca-key.pem";
-const CHAIN: &str = "cert-chain.pem";
+pub(crate) const ROOT: &str = "root-cert.pem";
+pub(crate) const CERTIFICATE: &str = "ca-cert.pem";
+pub(crate) const KEY: &str = "ca-key.pem";
+pub(crate) const CHAIN: &str = "cert-chain.pem";
 const TOKEN_KEY: &str = "token-key.pem";
 /// A root of our own lives so long, as Istio's does.
 const YEARS: i64 = 10;
@@ -37,14 +37,7 @@ pub fn open(directory: &Path) -> Result<(Authority, Tokens), AuthorityError> {
             format!("lacks {}; put it there, or empty the directory for a new authority", missing.join(" and "));
         return Err(AuthorityError::Unusable(directory.display().to_string(), reason));
     }
-    let chain = if directory.join(CHAIN).exists() { read(&directory.join(CHAIN))? } else { String::new() };
-    let authority = Authority::from_pem(
-        &read(&directory.join(CERTIFICATE))?,
-        &read(&directory.join(KEY))?,
-        &chain,
-        &read(&directory.join(ROOT))?,
-        &directory.display().to_string(),
-    )?;
+    let authority = read_authority(directory)?;
     let token_key = directory.join(TOKEN_KEY);
     if !token_key.exists() {
         write(&token_key, &KeyPair::generate()?.serialize_pem(), 0o600)?;
@@ -54,7 +47,28 @@ pub fn open(directory: &Path) -> Result<(Authority, Tokens), AuthorityError> {
     Ok((authority, tokens))
 }
 
+/// The authority whose files are in a directory.
+pub(crate) fn read_authority(directory: &Path) -> Result<Authority, AuthorityError> {
+    let chain = if directory.join(CHAIN).exists() { read(&directory.join(CHAIN))? } else { String::new() };
+    Authority::from_pem(
+        &read(&directory.join(CERTIFICATE))?,
+        &read(&directory.join(KEY))?,
+        &chain,
+        &read(&directory.join(ROOT))?,
+        &directory.display().to_string(),
+    )
+}
+
 fn make_root(directory: &Path) -> Result<(), AuthorityError> {
+    let (root, key) = self_signed()?;
+    // The key first: with it alone nothing is half done that looks done.
+    write(&directory.join(KEY), &key, 0o600)?;
+    write(&directory.join(CERTIFICATE), &root, 0o644)?;
+    write(&directory.join(ROOT), &root, 0o644)
+}
+
+/// A new root and its key, in PEM.
+pub(crate) fn self_signed() -> Result<(String, String), AuthorityError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -64,11 +78,7 @@ fn make_root(directory: &Path) -> Result<(), AuthorityError> {
     let now = OffsetDateTime::now_utc();
     params.not_before = now - Duration::minutes(2);
     params.not_after = now + Duration::days(365 * YEARS);
-    let root = params.self_signed(&key)?.pem();
-    // The key first: with it alone nothing is half done that looks done.
-    write(&directory.join(KEY), &key.serialize_pem(), 0o600)?;
-    write(&directory.join(CERTIFICATE), &root, 0o644)?;
-    write(&directory.join(ROOT), &root, 0o644)
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
 fn read(path: &Path) -> Result<String, AuthorityError> {

@@ -19,8 +19,8 @@ pub use extensions::{
 };
 pub use kubernetes::{
     AddressType, ConfigMap, Container, ContainerPort, Endpoint, EndpointConditions, EndpointPort, EndpointSlice,
-    InternalTrafficPolicy, Namespace, Node, ObjectReference, Pod, PodCondition, PodIp, PodSpec, PodStatus, Secret,
-    Service, ServicePort, ServiceSpec, ServiceType,
+    InternalTrafficPolicy, Namespace, Node, NodeInfo, NodeStatus, ObjectReference, Pod, PodCondition, PodIp, PodSpec,
+    PodStatus, Secret, Service, ServicePort, ServiceSpec, ServiceType,
 };
 pub use mesh_config::{
     AccessLogEncoding, DefaultConfig, H2UpgradePolicy, MeshConfig, MeshOutboundMode, MeshOutboundTrafficPolicy,

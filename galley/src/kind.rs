@@ -87,6 +87,13 @@ kinds! {
     ConfigMap, "", ["v1"], true;
 }
 
+impl Kind {
+    /// True for Istio's own kinds, which carry a status and can be left to one revision of the control plane.
+    pub fn is_istio(self) -> bool {
+        self.group().ends_with(".istio.io")
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -1,15 +1,18 @@
-//! Configuration as Weft reads it: Istio's and Kubernetes' objects, from YAML to typed values.
+//! Configuration as Weft reads it: Istio's and Kubernetes' objects, from YAML or an API server to typed values.
 //!
 //! Text becomes a typed object ([`api`]) and leaves as an [`AnyObject`], or as a [`Diagnostic`] that names file, line,
 //! column and field. A bad object never disturbs the good ones.
 
 mod diagnostic;
+mod json;
+mod kubernetes;
 mod load;
 mod node;
 mod objects;
 mod path;
 mod read;
 mod schema;
+mod state;
 mod validate;
 mod watch;
 mod yaml;
@@ -20,9 +23,11 @@ mod object;
 
 pub use diagnostic::{Code, Diagnostic, ObjectRef, Severity};
 pub use kind::Kind;
-pub use load::{Loaded, load};
+pub use kubernetes::{Scope, api_resource, watch_cluster};
+pub use load::{Loaded, load, load_object};
 pub use node::Position;
 pub use object::{AnyObject, Meta, Object, Source};
 pub use objects::{Key, Objects, Table};
 pub use schema::{definitions, mesh_config_values};
-pub use watch::{Directory, State, watch_directory};
+pub use state::State;
+pub use watch::{Directory, watch_directory};

@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
 use crate::kind::Kind;
 use crate::node::{Entry, Node, Position, Value};
 use crate::object::{AnyObject, Meta, Object, Source};
-use crate::path::FieldPath;
+use crate::path::{FieldPath, Step};
 use crate::read::{Problem, Read, Reader, did_you_mean, object};
 use crate::{validate, yaml};
 
@@ -71,9 +71,19 @@ pub fn load(file: &Arc<str>, text: &str) -> Loaded {
     };
     let mut seen = HashSet::new();
     for document in documents.iter().flat_map(items) {
-        let mut one = Document { file, loaded: &mut loaded, object: None };
+        let mut one = Document { file, loaded: &mut loaded, object: None, forgives: false };
         one.read(document, &mut seen);
     }
+    loaded
+}
+
+/// Reads one object as an API server has it. What a newer Kubernetes added to its own kinds is passed over there; in
+/// Istio's kinds an unknown field is an error all the same.
+pub fn load_object(json: &serde_json::Value) -> Loaded {
+    let mut loaded = Loaded::default();
+    let file = Arc::from("");
+    let mut one = Document { file: &file, loaded: &mut loaded, object: None, forgives: true };
+    one.read(&Node::from_json(json), &mut HashSet::new());
     loaded
 }
 
@@ -91,6 +101,8 @@ struct Document<'a> {
     file: &'a Arc<str>,
     loaded: &'a mut Loaded,
     object: Option<ObjectRef>,
+    /// Unknown fields of Kubernetes' own are passed over.
+    forgives: bool,
 }
 
 impl Document<'_> {
@@ -112,6 +124,9 @@ impl Document<'_> {
             reader.error(Code::Duplicate, document.at, "the same object stands in this file twice".to_owned());
         }
         let mut problems = reader.into_problems();
+        if self.forgives {
+            problems.retain(|problem| !(problem.code == Code::UnknownField && is_kubernetes_own(kind, &problem.path)));
+        }
         if let Some(object) = &object {
             problems.extend(validate::check(object, document));
         }
@@ -233,6 +248,12 @@ impl Document<'_> {
             message: problem.message,
         });
     }
+}
+
+/// True for a field that Kubernetes defines, and may add to with any release.
+fn is_kubernetes_own(kind: Kind, path: &FieldPath) -> bool {
+    let in_metadata = matches!(path.0.first(), Some(Step::Field(name)) if name == "metadata");
+    in_metadata || !kind.is_istio()
 }
 
 fn read_mesh(text: &str) -> Result<api::MeshConfig, Vec<Problem>> {

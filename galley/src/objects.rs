@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api;
-use crate::object::{AnyObject, Object};
+use crate::diagnostic::ObjectRef;
+use crate::kind::Kind;
+use crate::object::{AnyObject, Meta, Object};
 
 /// An object's name within its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +46,35 @@ macro_rules! tables {
             pub fn sharing(mut self, previous: &Self) -> Self {
                 $( if self.$field == previous.$field { self.$field = previous.$field.clone(); } )*
                 self
+            }
+
+            /// Puts an object in, or over its last version. True if that changes anything; other tables keep their pointers.
+            pub(crate) fn insert(&mut self, object: AnyObject) -> bool {
+                let reference = object.reference();
+                let key = Key { namespace: reference.namespace, name: reference.name };
+                match object {
+                    $( AnyObject::$kind(object) => {
+                        if self.$field.get(&key) == Some(&object) {
+                            return false;
+                        }
+                        Arc::make_mut(&mut self.$field).insert(key, object);
+                    } )*
+                }
+                true
+            }
+
+            /// Takes an object out. True if it was there.
+            pub(crate) fn remove(&mut self, reference: &ObjectRef) -> bool {
+                let key = Key { namespace: reference.namespace.clone(), name: reference.name.clone() };
+                match reference.kind {
+                    $( Kind::$kind => self.$field.contains_key(&key) && Arc::make_mut(&mut self.$field).remove(&key).is_some(), )*
+                }
+            }
+
+            /// Who the objects are, of all kinds.
+            pub fn metas(&self) -> impl Iterator<Item = (Kind, &Arc<Meta>)> {
+                std::iter::empty()
+                    $( .chain(self.$field.values().map(|object| (Kind::$kind, &object.meta))) )*
             }
 
             /// True if both hold the very same tables.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::load::{ByName, Loaded, load};
 use crate::objects::Objects;
+use crate::state::State;
 
 /// Without any news the directory is looked at this often: some file systems tell nothing.
 const RESCAN: Duration = Duration::from_secs(10);
@@ -19,15 +20,6 @@ const RESCAN: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(20);
 /// A file larger than this is refused.
 const LARGEST: u64 = 64 * 1024 * 1024;
-
-/// What a directory says now.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// All objects in force.
-    pub objects: Arc<Objects>,
-    /// Everything there is to say of the files.
-    pub diagnostics: Arc<[Diagnostic]>,
-}
 
 /// A directory as it was read last.
 pub struct Directory {
@@ -108,7 +100,9 @@ impl Directory {
     fn settle(&mut self) {
         let mut all = ByName::new();
         let mut diagnostics: Vec<Diagnostic> = Vec::new();
+        let mut refused = BTreeMap::new();
         for file in self.files.values() {
+            refused.extend(file.said.refused.iter().map(|reference| (reference.clone(), 0)));
             diagnostics.extend(file.said.diagnostics.iter().cloned());
             for (reference, object) in &file.objects {
                 if let Some(first) = all.get(reference) {
@@ -132,6 +126,7 @@ impl Directory {
             self.state.objects = Arc::new(objects);
         }
         self.state.diagnostics = diagnostics.into();
+        self.state.refused = Arc::new(refused);
     }
 }
 

@@ -12,10 +12,14 @@ pub(crate) fn follow(mut config: watch::Receiver<State>) {
         loop {
             let now: BTreeSet<Diagnostic> = config.borrow_and_update().diagnostics.iter().cloned().collect();
             now.difference(&said).for_each(say);
-            for gone in
-                said.difference(&now).filter(|one| one.is_error() && !now.iter().any(|other| other.file == one.file))
-            {
-                tracing::info!("{}: mended", gone.file);
+            let about = |one: &Diagnostic| (one.file.clone(), one.object.clone().filter(|_| one.file.is_empty()));
+            let still: BTreeSet<_> = now.iter().map(about).collect();
+            let were: BTreeSet<_> = said.iter().filter(|one| one.is_error()).map(about).collect();
+            for mended in were.difference(&still) {
+                match mended {
+                    (_, Some(object)) => tracing::info!("{object}: mended, or gone"),
+                    (file, None) => tracing::info!("{file}: mended"),
+                }
             }
             said = now;
             if config.changed().await.is_err() {

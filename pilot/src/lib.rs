@@ -4,9 +4,11 @@
 //! galley's Objects ─▶ World ─▶ generate (pure) ─▶ View of one proxy ─▶ push: the difference, to each proxy
 //! ```
 
+mod authenticate;
 mod generate;
 mod kind;
 mod ordered;
+mod progress;
 mod proxy;
 mod push;
 mod resource;
@@ -15,9 +17,10 @@ mod shelf;
 mod view;
 mod world;
 
+pub use authenticate::{Authenticate, Grant};
 pub use generate::generate;
 pub use kind::Kind;
 pub use proxy::Proxy;
-pub use push::{Authenticate, Server, Shown};
+pub use push::{Server, Shown};
 pub use resource::{Resource, Resources};
 pub use world::World;

@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::authenticate::{Anybody, Authenticate, Grant};
 use crate::kind::Kind;
+use crate::progress::Progress;
 use crate::proxy::Proxy;
 use crate::view::View;
 use crate::world::World;
@@ -24,18 +26,13 @@ use crate::world::World;
 /// A proxy that names more than this is refused.
 const MOST_NAMES: usize = 200_000;
 
-/// Believes, or not, that a stream may speak for a proxy: the gRPC metadata and the proxy.
-pub type Authenticate = Arc<dyn Fn(&tonic::metadata::MetadataMap, &Proxy) -> Result<(), Status> + Send + Sync>;
-
 /// The server of delta ADS. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
     world: watch::Receiver<Arc<World>>,
     connections: Arc<Mutex<BTreeMap<u64, Shown>>>,
     next: Arc<AtomicU64>,
-    authenticate: Authenticate,
-    /// Streams are proven to be their proxies': keys may be told.
-    proven: bool,
+    authenticate: Arc<dyn Authenticate>,
 }
 
 /// What the debug pages show of a connection.
@@ -53,19 +50,20 @@ pub struct Shown {
     pub resources: u64,
     /// Responses acknowledged.
     pub acknowledged: u64,
+    /// The newest world of which it has taken everything that it was sent.
+    pub has: Option<u64>,
 }
 
 impl Server {
     /// A server of the newest world for anybody who asks; keys are told to nobody.
     pub fn new(world: watch::Receiver<Arc<World>>) -> Self {
-        let anybody: Authenticate = Arc::new(|_, _| Ok(()));
-        Self { world, connections: Arc::default(), next: Arc::default(), authenticate: anybody, proven: false }
+        Self { world, connections: Arc::default(), next: Arc::default(), authenticate: Arc::new(Anybody) }
     }
 
-    /// The same connections behind a door that proves who is who: keys of gateways are told as well.
+    /// The same connections behind a door that proves who is who.
     #[must_use]
-    pub fn with_authentication(&self, authenticate: Authenticate) -> Self {
-        Self { authenticate, proven: true, ..self.clone() }
+    pub fn with_authentication(&self, authenticate: Arc<dyn Authenticate>) -> Self {
+        Self { authenticate, ..self.clone() }
     }
 
     /// As a gRPC service.
@@ -102,7 +100,7 @@ impl AggregatedDiscoveryService for Server {
         let node =
             first.node.clone().ok_or_else(|| Status::invalid_argument("the first request must name the node"))?;
         let proxy = Proxy::from_node(&node).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        (self.authenticate)(&metadata, &proxy)?;
+        let grant = self.authenticate.authenticate(&metadata, &proxy).await?;
         let (sender, responses) = mpsc::channel(16);
         let mut world = self.world.clone();
         let view = View::new(world.borrow_and_update().clone(), proxy.clone());
@@ -111,6 +109,8 @@ impl AggregatedDiscoveryService for Server {
             id,
             shown: Shown { proxy: proxy.id.to_string(), ..Shown::default() },
             server: self.clone(),
+            grant,
+            progress: Progress::new(view.generation()),
             world,
             sender,
             held: BTreeMap::new(),
@@ -126,6 +126,8 @@ impl AggregatedDiscoveryService for Server {
 struct Connection {
     id: u64,
     server: Server,
+    grant: Grant,
+    progress: Progress,
     world: watch::Receiver<Arc<World>>,
     sender: mpsc::Sender<Result<ads::DeltaDiscoveryResponse, Status>>,
     held: BTreeMap<Kind, Subscription>,
@@ -178,6 +180,8 @@ impl Connection {
                     self.view.follow(world);
                     self.follow_mentions();
                     self.push_all().await?;
+                    self.progress.sent_all_of(self.view.generation());
+                    self.show();
                 }
             }
         }
@@ -270,14 +274,17 @@ impl Connection {
                 tracing::warn!(proxy = %self.shown.proxy, kind = %name, "the proxy refused: {}", error.message);
                 self.shown.refused.insert(name, error.message.clone());
             }
-            None => drop(self.shown.refused.remove(&name)),
+            None => {
+                self.shown.refused.remove(&name);
+                self.progress.taken(kind, &request.response_nonce);
+            }
         }
         self.show();
     }
 
     /// Sends what the proxy lacks of a type; `always` sends even nothing, since a first question wants an answer.
     async fn push(&mut self, kind: Kind, always: bool) -> Result<(), Status> {
-        let hidden = kind == Kind::Secret && !self.server.proven;
+        let hidden = kind == Kind::Secret && !self.grant.keys;
         let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
         let mut response = ads::DeltaDiscoveryResponse {
             type_url: kind.url().to_owned(),
@@ -323,6 +330,7 @@ impl Connection {
         subscription.answered = true;
         self.nonce += 1;
         response.nonce = self.nonce.to_string();
+        self.progress.sent(self.nonce, kind, self.view.generation());
         self.shown.sent += 1;
         self.shown.resources += response.resources.len() as u64;
         self.shown.pending.insert(format!("{kind:?}"), response.resources.len());
@@ -330,7 +338,8 @@ impl Connection {
         self.sender.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy went away"))
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.shown.has = self.progress.has();
         self.server.connections.lock().insert(self.id, self.shown.clone());
     }
 }

@@ -65,6 +65,11 @@ impl View {
         self.proxy.on_demand
     }
 
+    /// The world that is viewed, counted.
+    pub(crate) fn generation(&self) -> u64 {
+        self.world.generation
+    }
+
     /// How the control plane introduces itself to this proxy.
     pub(crate) fn identifier(&self) -> &'static str {
         if self.proxy.on_demand { mesh_types::ON_DEMAND_CONTROL_PLANE } else { "weft" }

@@ -111,6 +111,11 @@ impl World {
         &self.objects
     }
 
+    /// How many worlds came before it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The world after this one. Where only instances came or went, what does not depend on them is not made again.
     #[must_use]
     pub fn next(&self, objects: &Arc<Objects>) -> Self {

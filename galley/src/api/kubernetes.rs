@@ -11,20 +11,40 @@ use crate::read::{Read, Reader, object, words};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {}
 
-/// A node; all that matters are its labels (`topology.kubernetes.io/*`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Node {}
-
 impl Read for Namespace {
     fn read(_: &crate::node::Node, _: &mut Reader) -> Option<Self> {
         Some(Self {})
     }
 }
 
-impl Read for Node {
-    fn read(_: &crate::node::Node, _: &mut Reader) -> Option<Self> {
-        Some(Self {})
+object! {
+    /// A node. Its place is in its labels (`topology.kubernetes.io/*`).
+    #[derive(Eq)]
+    pub struct Node {
+        /// What is.
+        status: NodeStatus = "status",
     }
+    ignoring all
+}
+
+object! {
+    /// What a node is.
+    #[derive(Eq)]
+    pub struct NodeStatus {
+        /// What runs on it.
+        node_info: NodeInfo = "nodeInfo",
+    }
+    ignoring all
+}
+
+object! {
+    /// What runs on a node.
+    #[derive(Eq)]
+    pub struct NodeInfo {
+        /// Such as `v1.34.4`.
+        kubelet_version: String = "kubeletVersion",
+    }
+    ignoring all
 }
 
 object! {

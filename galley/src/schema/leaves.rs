@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Schema, UNSERVED, at_most_one};
-use crate::api::{Base64, IntOrString, Json, Meaningless, Namespace, Node, StringMatch, Unserved};
+use crate::api::{Base64, IntOrString, Json, Meaningless, Namespace, StringMatch, Unserved};
 
 /// Implements `Schema` by an expression.
 macro_rules! schemas {
@@ -31,7 +31,6 @@ schemas! {
     Meaningless => { "x-kubernetes-preserve-unknown-fields": true };
     Json => { "type": "object", "x-kubernetes-preserve-unknown-fields": true };
     Namespace => { "type": "object", "x-kubernetes-preserve-unknown-fields": true };
-    Node => { "type": "object", "x-kubernetes-preserve-unknown-fields": true };
     StringMatch => {
         "type": "object",
         "properties": {

@@ -1,0 +1,176 @@
+//! The fields of Istio's `ProxyConfig`: what is served, of which type, and what is refused by name.
+
+use serde_json::Value;
+
+use crate::annotations::{did_you_mean, read};
+use crate::image;
+
+/// Fields that are served, with the test of their values.
+type Check = fn(&Value) -> Result<(), String>;
+const SERVED: &[(&str, Check)] = &[
+    ("concurrency", count),
+    ("discoveryAddress", address),
+    ("drainDuration", duration),
+    ("holdApplicationUntilProxyStarts", truth),
+    ("image", image_object),
+    ("interceptionMode", interception),
+    ("meshId", text),
+    ("proxyAdminPort", port),
+    ("statusPort", port),
+    ("terminationDrainDuration", duration),
+];
+
+/// Fields of Istio that set what this mesh does not do.
+const UNSERVED: &[&str] = &[
+    "availabilityZone",
+    "binaryPath",
+    "caCertificatesPem",
+    "configPath",
+    "connectionSettings",
+    "controlPlaneAuthPolicy",
+    "customConfigFile",
+    "envoyAccessLogService",
+    "envoyMetricsService",
+    "extraStatTags",
+    "fileFlushInterval",
+    "fileFlushMinSizeKb",
+    "gatewayTopology",
+    "privateKeyProvider",
+    "proxyBootstrapTemplatePath",
+    "proxyHeaders",
+    "proxyStatsMatcher",
+    "readinessProbe",
+    "runtimeValues",
+    "sds",
+    "serviceCluster",
+    "statNameLength",
+    "statsCompression",
+    "statsdUdpAddress",
+    "tracing",
+    "tracingServiceName",
+    "zipkinAddress",
+];
+
+/// Variables that ask for a feature that is not served, and the settings of them that do not.
+const UNSERVED_METADATA: &[(&str, &[&str])] = &[
+    ("BOOTSTRAP_XDS_AGENT", &["false"]),
+    ("CA_PROVIDER", &["Citadel"]),
+    ("CREDENTIAL_FETCHER_TYPE", &["JWT", ""]),
+    ("DISABLE_ENVOY", &["false"]),
+    ("FILE_MOUNTED_CERTS", &["false"]),
+    ("INVALID_DROP", &["false"]),
+    ("IPTABLES_TRACE_LOGGING", &["false"]),
+    ("ISTIO_META_CERT_SIGNER", &[""]),
+    ("ISTIO_META_DNS_AUTO_ALLOCATE", &["false"]),
+    ("ISTIO_META_DNS_CAPTURE", &["false"]),
+    ("ISTIO_META_ENABLE_DNS_SERVER", &["false"]),
+    ("ISTIO_META_ENABLE_HBONE", &["false"]),
+    ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", &["127.0.0.1/32"]),
+    ("ISTIO_OUTBOUND_OWNER_GROUPS", &["*"]),
+    ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", &[""]),
+    ("OUTPUT_CERTS", &[""]),
+    ("PROV_CERT", &[""]),
+];
+
+/// Variables by which the injector tells the proxy who it is and what it stands beside.
+const RESERVED: &[&str] = &[
+    "HOST_IP",
+    "INSTANCE_IP",
+    "ISTIO_CPU_LIMIT",
+    "ISTIO_KUBE_APP_PROBERS",
+    "ISTIO_META_APP_CONTAINERS",
+    "ISTIO_META_INTERCEPTION_MODE",
+    "ISTIO_META_NODE_NAME",
+    "ISTIO_META_POD_PORTS",
+    "ISTIO_PROMETHEUS_ANNOTATIONS",
+    "POD_NAME",
+    "POD_NAMESPACE",
+    "PROXY_CONFIG",
+    "SERVICE_ACCOUNT",
+];
+
+/// What is wrong with a field.
+pub(super) fn check(field: &str, value: &Value) -> Vec<String> {
+    if field == "proxyMetadata" {
+        return metadata(value);
+    }
+    let problem = match SERVED.iter().find(|(name, _)| *name == field) {
+        Some((_, check)) => check(value).err(),
+        None if UNSERVED.contains(&field) => Some("is not served".to_owned()),
+        None => {
+            let known: Vec<&str> = SERVED.iter().map(|(name, _)| *name).chain(["proxyMetadata"]).collect();
+            let hint = match did_you_mean(field, &known) {
+                Some(word) => format!("did you mean {word}?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            Some(format!("unknown field; {hint}"))
+        }
+    };
+    problem.map(|problem| format!("{field}: {problem}")).into_iter().collect()
+}
+
+fn metadata(value: &Value) -> Vec<String> {
+    let Value::Object(metadata) = value else { return vec!["proxyMetadata: is not a mapping".to_owned()] };
+    let problem = |(name, value): (&String, &Value)| {
+        let Value::String(value) = value else { return Some(format!("{value} is not a string; quote it")) };
+        let unserved = UNSERVED_METADATA.iter().find(|(unserved, _)| unserved == name);
+        if unserved.is_some_and(|(_, harmless)| !harmless.contains(&value.as_str())) {
+            return Some(format!("{value:?} asks for what is not served"));
+        }
+        if RESERVED.contains(&name.as_str()) {
+            return Some("is set by the injector".to_owned());
+        }
+        (!is_variable(name)).then(|| "is no name of an environment variable".to_owned())
+    };
+    let problems = metadata.iter().filter_map(|entry| Some((entry.0, problem(entry)?)));
+    problems.map(|(name, problem)| format!("proxyMetadata.{name}: {problem}")).collect()
+}
+
+/// As the API server has it.
+fn is_variable(name: &str) -> bool {
+    let first = name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+    first && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+fn text(value: &Value) -> Result<(), String> {
+    value.as_str().map(drop).ok_or_else(|| format!("{value} is not a string"))
+}
+
+fn truth(value: &Value) -> Result<(), String> {
+    value.as_bool().map(drop).ok_or_else(|| format!("{value} is neither true nor false"))
+}
+
+fn count(value: &Value) -> Result<(), String> {
+    let count = value.as_u64().filter(|count| *count <= 1024);
+    count.map(drop).ok_or_else(|| format!("{value} is no number of threads from 0 to 1024"))
+}
+
+fn port(value: &Value) -> Result<(), String> {
+    read::port(&value.to_string()).map(drop)
+}
+
+fn address(value: &Value) -> Result<(), String> {
+    let parts = value.as_str().and_then(|address| address.rsplit_once(':'));
+    let valid = parts.is_some_and(|(host, port)| !host.is_empty() && read::port(port).is_ok());
+    if valid { Ok(()) } else { Err(format!("{value} is no address such as istiod.istio-system.svc:15012")) }
+}
+
+/// Protobuf's JSON form of a duration.
+fn duration(value: &Value) -> Result<(), String> {
+    let seconds = value.as_str().and_then(|text| text.strip_suffix('s'));
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.parse::<f64>().is_ok();
+    if seconds.is_some_and(plain) { Ok(()) } else { Err(format!("{value} is no duration in seconds, such as 45s")) }
+}
+
+fn interception(value: &Value) -> Result<(), String> {
+    value.as_str().ok_or_else(|| format!("{value} is not a string")).and_then(read::interception_mode)
+}
+
+fn image_object(value: &Value) -> Result<(), String> {
+    let Value::Object(fields) = value else { return Err("is not an object".to_owned()) };
+    fields.iter().try_for_each(|(field, value)| match (field.as_str(), value) {
+        ("imageType", Value::String(image_type)) => image::check_type(image_type),
+        ("imageType", other) => Err(format!("imageType: {other} is not a string")),
+        (other, _) => Err(format!("{other}: unknown field; did you mean imageType?")),
+    })
+}

@@ -1,0 +1,54 @@
+//! Volumes of the proxy and where they are mounted.
+
+use serde_json::{Value, json};
+
+use crate::json::{self, Object};
+use crate::plan::Plan;
+
+/// Name of a volume and its place in the proxy.
+const MOUNTS: &[(&str, &str)] = &[
+    ("workload-socket", "/var/run/secrets/workload-spiffe-uds"),
+    ("credential-socket", "/var/run/secrets/credential-uds"),
+    ("workload-certs", "/var/run/secrets/workload-spiffe-credentials"),
+    ("istiod-ca-cert", "/var/run/secrets/istio"),
+    ("istio-data", "/var/lib/istio/data"),
+    ("istio-envoy", "/etc/istio/proxy"),
+    ("istio-token", "/var/run/secrets/tokens"),
+    ("istio-podinfo", "/etc/istio/pod"),
+];
+
+/// The volumes, the user's own last.
+pub(crate) fn of_pod(plan: &Plan<'_>) -> Vec<Object> {
+    let ours = MOUNTS.iter().map(|(name, _)| named(name, source(name)));
+    let users = plan.asks.user_volumes.iter().map(|(name, source)| named(name, source.clone()));
+    ours.chain(users).collect()
+}
+
+/// Where the proxy has them.
+pub(super) fn mounts(plan: &Plan<'_>) -> Vec<Value> {
+    let ours = MOUNTS.iter().map(|(name, path)| json!({ "name": name, "mountPath": path }));
+    let users = plan.asks.user_volume_mounts.iter().map(|(name, mount)| named(name, mount.clone()).into());
+    ours.chain(users).collect()
+}
+
+fn named(name: &str, rest: Value) -> Object {
+    let mut object = json::object(rest);
+    object.insert("name".to_owned(), name.into());
+    object
+}
+
+fn source(name: &str) -> Value {
+    match name {
+        "istio-envoy" => json!({ "emptyDir": { "medium": "Memory" } }),
+        "istiod-ca-cert" => json!({ "configMap": { "name": "istio-ca-root-cert" } }),
+        // Citadel believes tokens for its own audience only; half a day is renewed long before by the kubelet.
+        "istio-token" => json!({ "projected": { "sources": [{ "serviceAccountToken": {
+            "path": "istio-token", "audience": "istio-ca", "expirationSeconds": 43200,
+        } }] } }),
+        "istio-podinfo" => json!({ "downwardAPI": { "items": [
+            { "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } },
+            { "path": "annotations", "fieldRef": { "fieldPath": "metadata.annotations" } },
+        ] } }),
+        _ => json!({ "emptyDir": {} }),
+    }
+}

@@ -1,0 +1,127 @@
+//! istiod as a process, and what is asked of it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::Api;
+use serde_json::Value;
+
+use crate::cluster_support::Cluster;
+
+/// Longer than anything takes on a machine that compiles at the same time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running istiod; killed when it is dropped.
+pub(crate) struct Istiod {
+    process: Child,
+    pub(crate) plain: SocketAddr,
+    pub(crate) secure: SocketAddr,
+    pub(crate) webhooks: SocketAddr,
+    http: SocketAddr,
+}
+
+impl Istiod {
+    /// Starts a replica of the cluster's control plane, and waits until it is ready.
+    pub(crate) async fn start(cluster: &Cluster, pod: &str) -> Self {
+        let [plain, secure, webhooks, monitoring, http] = free_ports();
+        let process = Command::new(env!("CARGO_BIN_EXE_istiod"))
+            .args(["discovery", "--domain", "cluster.local", "--keepaliveMaxServerConnectionAge", "30m"])
+            .arg("--kubeconfig")
+            .arg(cluster.server.kubeconfig())
+            .args([format!("--grpcAddr={plain}"), format!("--secureGRPCAddr={secure}")])
+            .args([format!("--httpsAddr={webhooks}"), format!("--monitoringAddr={monitoring}")])
+            .arg(format!("--httpAddr={http}"))
+            .env("POD_NAMESPACE", "istio-system")
+            .env("POD_NAME", pod)
+            .env("INJECTION_WEBHOOK_CONFIG_NAME", "istio-sidecar-injector-istio-system")
+            .env("VALIDATION_WEBHOOK_CONFIG_NAME", "istio-validator-istio-system")
+            .spawn()
+            .unwrap();
+        let this = Self { process, plain, secure, webhooks, http };
+        let url = format!("http://{}/ready", this.http);
+        until("istiod is ready", || async {
+            let status = Command::new("curl").args(["--silent", "--fail", "--output", "/dev/null", &url]).status();
+            status.unwrap().success().then_some(())
+        })
+        .await;
+        this
+    }
+
+    /// Kills it as a lost node does: it gives nothing back.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Posts to a webhook over TLS, believing only the mesh's root; status and body.
+    pub(crate) fn post(&self, root: &str, path: &str, body: &[u8]) -> (u16, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let [ca, data] = ["ca.pem", "body.json"].map(|name| directory.path().join(name));
+        std::fs::write(&ca, root).unwrap();
+        std::fs::write(&data, body).unwrap();
+        let port = self.webhooks.port();
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"])
+            .arg(ca)
+            .args(["--resolve", &format!("istiod.istio-system.svc:{port}:127.0.0.1")])
+            .args(["--header", "Content-Type: application/json", "--data-binary"])
+            .arg(format!("@{}", data.display()))
+            .arg(format!("https://istiod.istio-system.svc:{port}{path}"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+}
+
+impl Drop for Istiod {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Ports that nobody has at the moment.
+fn free_ports<const N: usize>() -> [SocketAddr; N] {
+    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The root that a namespace is told.
+pub(crate) async fn root_in(cluster: &Cluster, namespace: &str) -> String {
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
+    until("the root is in the namespace", || async {
+        let map = maps.get_opt("istio-ca-root-cert").await.ok()??;
+        map.data?.remove("root-cert.pem")
+    })
+    .await
+}
+
+/// The root of the Secret that the replicas share.
+pub(crate) async fn shared_root(cluster: &Cluster) -> String {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), "istio-system");
+    let secret = secrets.get("istio-ca-secret").await.unwrap();
+    String::from_utf8(secret.data.unwrap().remove("root-cert.pem").unwrap().0).unwrap()
+}
+
+/// The condition of a type.
+pub(crate) fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.pointer("/status/conditions")?.as_array()?.iter().find(|one| one["type"] == name)
+}

@@ -1,0 +1,169 @@
+//! What becomes of an object: taken or refused at the door, and told of in its status.
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3 as ads;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use galley::Kind;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::cluster_support::{Cluster, is_possible, virtual_service};
+use crate::control_plane::{Istiod, condition, root_in, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_says_whether_an_object_is_valid_and_who_has_it() {
+    if !is_possible() {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    cluster.namespace("istio-system").await;
+    cluster.define(Kind::VirtualService, &["v1"]).await;
+    cluster.create(Kind::VirtualService, virtual_service("good", json!({"uri": {"prefix": "/"}}))).await;
+    cluster.create(Kind::VirtualService, virtual_service("bad", json!({"url": {"prefix": "/"}}))).await;
+    let istiod = Istiod::start(&cluster, "istiod-0").await;
+
+    let bad = status(&cluster, "bad", |object| condition(object, "PassedValidation").is_some()).await;
+    let valid = condition(&bad, "PassedValidation").unwrap();
+    assert_eq!(valid["status"], "False");
+    assert_eq!(valid["message"], "spec.http[0].match[0].url: unknown field; did you mean `uri`?");
+    assert_eq!(condition(&bad, "Reconciled").unwrap()["reason"], "Refused");
+    let good = status(&cluster, "good", |object| condition(object, "Reconciled").is_some()).await;
+    assert_eq!(good["status"]["observedGeneration"], 1);
+    assert_eq!(good["status"]["proxies"], json!({"current": 0, "total": 0}));
+
+    let _proxy = connect(&istiod).await;
+    let one = json!({"current": 1, "total": 1});
+    status(&cluster, "good", |object| object["status"]["proxies"] == one).await;
+
+    // Mended, it is a new generation, which the proxy needs to have as well.
+    let mended = json!({"spec": {"http": [{"match": [{"uri": {"prefix": "/"}}], "directResponse": {"status": 200}}]}});
+    let api = cluster.api(Kind::VirtualService);
+    api.patch("bad", &PatchParams::default(), &Patch::Merge(&mended)).await.unwrap();
+    let mended = status(&cluster, "bad", |object| {
+        object["status"]["observedGeneration"] == 2 && object["status"]["proxies"] == one
+    })
+    .await;
+    assert_eq!(condition(&mended, "PassedValidation").unwrap()["status"], "True");
+    assert_eq!(condition(&mended, "Reconciled").unwrap()["status"], "True");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
+    if !is_possible() {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    cluster.namespace("istio-system").await;
+    cluster.define(Kind::VirtualService, &["v1"]).await;
+    let configurations = cluster.validating_webhooks();
+    let rules = json!([{"operations": ["CREATE", "UPDATE"], "apiGroups": ["networking.istio.io"], "apiVersions": ["*"], "resources": ["*"]}]);
+    let webhook = |client: Value| {
+        json!([{"name": "validation.istio.io", "clientConfig": client, "rules": rules, "failurePolicy": "Ignore",
+                "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10}])
+    };
+    let configuration = |name: &str, client: Value| {
+        let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+                            "metadata": {"name": name}, "webhooks": webhook(client)});
+        serde_json::from_value(object).unwrap()
+    };
+    let service = json!({"service": {"name": "istiod", "namespace": "istio-system", "path": "/validate"}});
+    configurations
+        .create(&PostParams::default(), &configuration("istio-validator-istio-system", service))
+        .await
+        .unwrap();
+    let istiod = Istiod::start(&cluster, "istiod-0").await;
+
+    // The root is written into the configuration, and validation becomes binding.
+    let bundle = until("the configuration is right", || async {
+        let object = configurations.get("istio-validator-istio-system").await.ok()?;
+        let webhook = object.data.pointer("/webhooks/0")?;
+        let bundle = webhook.pointer("/clientConfig/caBundle")?.as_str()?.to_owned();
+        (webhook["failurePolicy"] == "Fail").then_some(bundle)
+    })
+    .await;
+    // No Service is reachable here: the API server is told the address instead.
+    configurations.delete("istio-validator-istio-system", &Default::default()).await.unwrap();
+    let url = format!("https://localhost:{}/validate", istiod.webhooks.port());
+    let mut direct = configuration("direct", json!({"url": url, "caBundle": bundle}));
+    direct.data["webhooks"][0]["failurePolicy"] = "Fail".into();
+    configurations.create(&PostParams::default(), &direct).await.unwrap();
+
+    let wrong = virtual_service("wrong", json!({"url": {"prefix": "/"}}));
+    let wrong = serde_json::from_value(wrong).unwrap();
+    let api = cluster.api(Kind::VirtualService);
+    let dry = PostParams { dry_run: true, ..Default::default() };
+    let refusal = until("the API server asks the webhook", || async {
+        api.create(&dry, &wrong).await.err().map(|error| error.to_string())
+    })
+    .await;
+    let expected = "spec.http[0].match[0].url: unknown field; did you mean `uri`?";
+    assert!(refusal.contains(expected), "{refusal}");
+    cluster.create(Kind::VirtualService, virtual_service("right", json!({"uri": {"prefix": "/"}}))).await;
+
+    let root = root_in(&cluster, "default").await;
+    let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "operation": "CREATE",
+        "object": {"apiVersion": "networking.stio.io/v1alpha3", "kind": "Gateway", "metadata": {"name": "a"}}}});
+    let (code, answer) = istiod.post(&root, "/validate", review.to_string().as_bytes());
+    assert_eq!(code, 200);
+    assert!(
+        answer.contains("\"allowed\":false") && answer.contains("did you mean `networking.istio.io/v1`?"),
+        "{answer}"
+    );
+    assert_eq!(istiod.post(&root, "/validate", b"{").0, 400);
+    assert_eq!(istiod.post(&root, "/inject", b"{}").0, 503, "there are no settings yet");
+    assert_eq!(istiod.post(&root, "/validate", &vec![b' '; 9 * 1024 * 1024]).0, 413);
+
+    // Settings come, and pods are injected.
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio-sidecar-injector", "namespace": "istio-system"},
+                     "data": {"values": "{\"global\": {\"hub\": \"docker.io/weft\", \"tag\": \"0.1.0\"}}", "config": ""}});
+    cluster.create(Kind::ConfigMap, map).await;
+    let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "namespace": "shop", "operation": "CREATE",
+        "object": {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}}});
+    let answer = until("pods are injected", || async {
+        let (code, answer) = istiod.post(&root, "/inject", review.to_string().as_bytes());
+        (code == 200).then_some(answer)
+    })
+    .await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["response"]["patchType"], "JSONPatch", "{answer}");
+}
+
+/// The object once its status is as wanted.
+async fn status(cluster: &Cluster, name: &str, test: impl Fn(&Value) -> bool) -> Value {
+    let api = cluster.api(Kind::VirtualService);
+    until("the status is as wanted", || async {
+        let object = serde_json::to_value(api.get(name).await.ok()?).ok()?;
+        test(&object).then_some(object)
+    })
+    .await
+}
+
+/// A proxy that takes every cluster there is, for as long as the result lives.
+async fn connect(istiod: &Istiod) -> mpsc::Sender<ads::DeltaDiscoveryRequest> {
+    let url = format!("http://{}", istiod.plain);
+    let channel = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+    let (sender, requests) = mpsc::channel(16);
+    let request = |nonce: String| ads::DeltaDiscoveryRequest {
+        node: Some(Node {
+            id: "sidecar~10.0.0.1~web-0.default~default.svc.cluster.local".into(),
+            ..Default::default()
+        }),
+        type_url: "type.googleapis.com/envoy.config.cluster.v3.Cluster".into(),
+        response_nonce: nonce,
+        ..Default::default()
+    };
+    sender.send(request(String::new())).await.unwrap();
+    let mut client = AggregatedDiscoveryServiceClient::new(channel);
+    let mut responses = client.delta_aggregated_resources(ReceiverStream::new(requests)).await.unwrap().into_inner();
+    let answers = sender.clone();
+    tokio::spawn(async move {
+        while let Ok(Some(response)) = responses.message().await {
+            if answers.send(request(response.nonce)).await.is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
