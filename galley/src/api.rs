@@ -4,13 +4,19 @@
 //! absent field means is Istio's default, and is said at the field where it is not plain.
 
 mod common;
+mod extensions;
 mod kubernetes;
 mod mesh_config;
 mod networking;
 mod security;
+mod telemetry;
 
-pub use common::{Base64, IntOrString, LabelSelector, LabelSelectorRequirement, PortSelector, SelectorOperator};
+pub use common::{Base64, IntOrString, Json, LabelSelector, LabelSelectorRequirement, PortSelector, SelectorOperator};
 pub use common::{Meaningless, StringMatch, Unserved};
+pub use extensions::{
+    EnvValueSource, EnvVar, FailStrategy, LuaExtension, PluginPhase, PluginType, PullPolicy, TrafficExtension,
+    TrafficSelector, VmConfig, WasmExtension, WasmPlugin,
+};
 pub use kubernetes::{
     AddressType, ConfigMap, Container, ContainerPort, Endpoint, EndpointConditions, EndpointPort, EndpointSlice,
     InternalTrafficPolicy, Namespace, Node, NodeInfo, NodeStatus, ObjectReference, Pod, PodCondition, PodIp, PodSpec,
@@ -22,6 +28,12 @@ pub use mesh_config::{
 };
 pub use networking::*;
 pub use security::{
-    AuthorizationPolicy, AuthorizationPolicyAction, Condition, MtlsMode, Operation, PeerAuthentication, PeerMtls,
-    PolicyTargetReference, Provider, Rule, RuleFrom, RuleTo, Source, WorkloadSelectorMatch,
+    AuthorizationPolicy, AuthorizationPolicyAction, ClaimToHeader, Condition, JwtHeader, JwtRule, MtlsMode, Operation,
+    PeerAuthentication, PeerMtls, PolicyTargetReference, Provider, RequestAuthentication, Rule, RuleFrom, RuleTo,
+    Source, WorkloadSelectorMatch,
+};
+pub use telemetry::{
+    AccessLogging, CustomTag, LogFilter, LogSelector, MetricOverride, MetricSelector, Metrics, ProviderRef,
+    StandardMetric, TagLiteral, TagOperation, TagOverride, TagSource, Telemetry, Tracing, TracingSelector,
+    WorkloadMode,
 };

@@ -53,10 +53,22 @@ kinds! {
     WorkloadGroup, "networking.istio.io", ["v1", "v1beta1", "v1alpha3"], true;
     /// What a sidecar may see.
     Sidecar, "networking.istio.io", ["v1", "v1beta1", "v1alpha3"], true;
+    /// Patches of Envoy's configuration.
+    EnvoyFilter, "networking.istio.io", ["v1alpha3"], true;
+    /// Settings of some proxies.
+    ProxyConfig, "networking.istio.io", ["v1beta1"], true;
     /// Mutual TLS.
     PeerAuthentication, "security.istio.io", ["v1", "v1beta1"], true;
     /// Who may call whom.
     AuthorizationPolicy, "security.istio.io", ["v1", "v1beta1"], true;
+    /// Tokens in requests.
+    RequestAuthentication, "security.istio.io", ["v1", "v1beta1"], true;
+    /// What is counted, traced and logged.
+    Telemetry, "telemetry.istio.io", ["v1", "v1alpha1"], true;
+    /// A WebAssembly module in the proxy.
+    WasmPlugin, "extensions.istio.io", ["v1alpha1"], true;
+    /// Code of the user's in the proxy.
+    TrafficExtension, "extensions.istio.io", ["v1alpha1"], true;
     /// Settings of the mesh.
     MeshConfig, "", [], true;
     /// A namespace.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::read::parse_integer;
+
 /// A place in a text, counted from 1. Zero means that no place is known (objects that did not come from a file).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct Position {
@@ -73,6 +75,17 @@ impl Node {
         }
     }
 
+    /// The same without places.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Sequence(items) => items.iter().map(Self::to_json).collect(),
+            Value::Mapping(entries) => {
+                entries.iter().map(|entry| (entry.key.to_string(), entry.value.to_json())).collect()
+            }
+            Value::Scalar(scalar) => scalar.to_json(),
+        }
+    }
+
     /// What this is, in a reader's words: `the number 80`, `a list`.
     pub(crate) fn describe(&self) -> String {
         match &self.value {
@@ -84,6 +97,17 @@ impl Node {
 }
 
 impl Scalar {
+    fn to_json(&self) -> serde_json::Value {
+        let text = &*self.text;
+        match self.kind {
+            ScalarKind::Null => serde_json::Value::Null,
+            ScalarKind::Bool => text.eq_ignore_ascii_case("true").into(),
+            ScalarKind::Integer => parse_integer(text).and_then(|number| i64::try_from(number).ok()).into(),
+            ScalarKind::Float => text.parse::<f64>().ok().into(),
+            ScalarKind::String => text.into(),
+        }
+    }
+
     fn describe(&self) -> String {
         let text = shorten(&self.text);
         match self.kind {

@@ -100,7 +100,8 @@ macro_rules! any_object {
 
 any_object! {
     VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar,
-    PeerAuthentication, AuthorizationPolicy, MeshConfig,
+    EnvoyFilter, ProxyConfig, PeerAuthentication, AuthorizationPolicy, RequestAuthentication, Telemetry, WasmPlugin,
+    TrafficExtension, MeshConfig,
     Namespace, Service, EndpointSlice, Pod, Node, Secret, ConfigMap,
 }
 

@@ -106,10 +106,22 @@ tables! {
     workload_groups: WorkloadGroup,
     /// What sidecars may see.
     sidecars: Sidecar,
+    /// Patches of Envoy's configuration.
+    envoy_filters: EnvoyFilter,
+    /// Settings of some proxies.
+    proxy_configs: ProxyConfig,
     /// Mutual TLS.
     peer_authentications: PeerAuthentication,
     /// Who may call whom.
     authorization_policies: AuthorizationPolicy,
+    /// Tokens in requests.
+    request_authentications: RequestAuthentication,
+    /// What is counted, traced and logged.
+    telemetries: Telemetry,
+    /// WebAssembly modules in proxies.
+    wasm_plugins: WasmPlugin,
+    /// Code of the user's in proxies.
+    traffic_extensions: TrafficExtension,
     /// Settings of the mesh.
     mesh_configs: MeshConfig,
     /// Namespaces.

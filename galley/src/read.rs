@@ -7,6 +7,7 @@ mod scalar;
 mod suggest;
 
 pub(crate) use macros::{object, words};
+pub(crate) use scalar::parse_integer;
 pub(crate) use suggest::did_you_mean;
 
 use std::borrow::Cow;

@@ -10,6 +10,7 @@ mod tests;
 mod traffic;
 
 use crate::diagnostic::{Code, Severity};
+use crate::kind::Kind;
 use crate::node::{Node, Position, Value};
 use crate::object::AnyObject;
 use crate::path::{FieldPath, Step};
@@ -26,6 +27,12 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
         AnyObject::Gateway(object) => checker.gateway(&object.spec),
+        AnyObject::EnvoyFilter(_)
+        | AnyObject::ProxyConfig(_)
+        | AnyObject::RequestAuthentication(_)
+        | AnyObject::Telemetry(_)
+        | AnyObject::WasmPlugin(_)
+        | AnyObject::TrafficExtension(_) => checker.unserved_kind(object.kind()),
         _ => {}
     }
     checker.problems
@@ -40,6 +47,12 @@ impl Checker<'_> {
     /// What this version does not do is refused by name, so that nobody relies on it.
     fn unserved(&mut self, path: &FieldPath) {
         self.error(Code::Unsupported, path, "is not supported by this version");
+    }
+
+    /// A kind that this version does not serve at all.
+    fn unserved_kind(&mut self, kind: Kind) {
+        let message = format!("{kind} is not supported by this version: it would do nothing");
+        self.error(Code::Unsupported, &FieldPath::default().field("kind"), &message);
     }
 
     fn error(&mut self, code: Code, path: &FieldPath, message: &str) {

@@ -26,6 +26,7 @@ cargo xtask <command>
                   scenarios on it; --keep leaves it, --down removes it, --context takes a cluster that exists
   images          makes the images of the charts as archives under target/images, with no builder and no registry;
                   [--hub H] [--tag T] [--out DIRECTORY], and --release for the compiler's best
+  crds            writes the custom resource definitions anew, from galley's types, and the rendered charts
   setup           installs the packages and tools that the tests need, and nothing else
 ";
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         "e2e" => e2e::run(rest),
         "clusteronly" => e2e::only(rest),
         "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
+        "crds" => crds(),
         "setup" => setup(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -68,6 +70,18 @@ fn demo(arguments: &[String]) -> Result<()> {
 fn check() -> Result<()> {
     step("Formatting", cargo().args(["fmt", "--all", "--check"]))?;
     step("Lints", cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
+}
+
+/// The tests that find generated files stale write them instead, if they are told to.
+fn crds() -> Result<()> {
+    packages::install(packages::TESTS)?;
+    let helm = tools::kubernetes_clients()?.helm;
+    let bless = |title: &str, arguments: [&str; 5]| {
+        let mut test = cargo();
+        step(title, test.args(["test", "--locked"]).args(arguments).env("WEFT_BLESS", "1").env("WEFT_HELM", &helm))
+    };
+    bless("Custom resource definitions", ["--quiet", "--package", "galley", "--test", "definitions"])?;
+    bless("Rendered charts", ["--package", "xtask", "--test", "charts", "goldens"])
 }
 
 fn setup() -> Result<()> {

@@ -25,6 +25,10 @@ pub enum StringMatch {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unserved(());
 
+/// Content that only another program understands, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Json(pub serde_json::Value);
+
 /// A field that Istio itself takes and does not look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meaningless;
@@ -47,8 +51,9 @@ object! {
     #[derive(Eq, Hash)]
     pub struct PortSelector {
         /// 1 to 65535.
-        number: u16 = "number",
+        number: u16 = "number" where { "minimum": 1 },
     }
+    where { "required": ["number"] }
 }
 
 object! {
@@ -139,6 +144,12 @@ impl Read for Unserved {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         reader.error(Code::Unsupported, node.at, "is not supported by this version".to_owned());
         None
+    }
+}
+
+impl Read for Json {
+    fn read(node: &Node, _: &mut Reader) -> Option<Self> {
+        Some(Self(node.to_json()))
     }
 }
 

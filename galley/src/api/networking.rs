@@ -1,14 +1,22 @@
 //! `networking.istio.io`: how traffic flows.
 
 mod destination_rule;
+mod envoy_filter;
 mod gateway;
+mod proxy_config;
 mod service_entry;
 mod sidecar;
 mod traffic_policy;
 mod virtual_service;
 
 pub use destination_rule::{DestinationRule, Subset, WorkloadSelectorLabels};
+pub use envoy_filter::{
+    ApplyTo, ClusterMatch, ConfigMatch, ConfigPatch, EnvoyFilter, FilterChainMatch, FilterClass, FilterMatch,
+    ListenerMatch, Patch, PatchContext, PatchOperation, ProxyMatch, RouteAction, RouteConfigurationMatch, RouteMatch,
+    SubFilterMatch, VirtualHostMatch,
+};
 pub use gateway::{Gateway, GatewayPort, Server, ServerTls, ServerTlsMode, TlsCertificate, TlsVersion};
+pub use proxy_config::{ProxyConfig, ProxyImage};
 pub use service_entry::{
     Location, Resolution, ServiceEntry, ServiceEntryPort, WorkloadEntry, WorkloadGroup, WorkloadGroupMetadata,
 };

@@ -1,18 +1,25 @@
 //! `security.istio.io`: who may call whom, and over what.
 
+mod request_authentication;
+
+pub use request_authentication::{ClaimToHeader, JwtHeader, JwtRule, RequestAuthentication};
+
 use std::collections::BTreeMap;
 
 use mesh_types::Labels;
 
-use super::common::Unserved;
 use crate::read::{object, words};
+use crate::schema::{rule, selector_or_targets};
 
 object! {
     /// Workloads by labels.
     #[derive(Eq)]
     pub struct WorkloadSelectorMatch {
         /// All of these must be equal.
-        match_labels: Labels = "matchLabels",
+        match_labels: Labels = "matchLabels" where { "maxProperties": 4096, "x-kubernetes-validations": [
+            rule("self.all(key, !key.contains('*'))", "wildcard not allowed in label key match"),
+            rule("self.all(key, key.size() != 0)", "key must not be empty")
+        ] },
     }
 }
 
@@ -25,8 +32,20 @@ object! {
         /// For all ports; absent or `UNSET` inherits.
         mtls: Option<PeerMtls> = "mtls",
         /// For single ports of the workload; needs a selector.
-        port_level_mtls: BTreeMap<u16, PeerMtls> = "portLevelMtls",
+        port_level_mtls: BTreeMap<u16, PeerMtls> = "portLevelMtls" where {
+            "minProperties": 1,
+            "maxProperties": 4096,
+            "x-kubernetes-validations": [rule(
+                "self.all(key, key.matches('^[0-9]{1,5}$') && 0 < int(key) && int(key) <= 65535)",
+                "port must be between 1-65535"
+            )]
+        },
     }
+    where { "x-kubernetes-validations": [rule(
+        "!has(self.portLevelMtls) || (has(self.selector) && has(self.selector.matchLabels) && \
+         self.selector.matchLabels.size() > 0)",
+        "portLevelMtls requires selector"
+    )] }
 }
 
 object! {
@@ -58,16 +77,17 @@ object! {
         /// Which workloads of the namespace; absent means all (of the mesh, in the root namespace).
         selector: Option<WorkloadSelectorMatch> = "selector",
         /// Attachment to gateways and waypoints.
-        target_ref: Option<Unserved> = "targetRef",
+        target_ref: Option<PolicyTargetReference> = "targetRef",
         /// Attachment to gateways and waypoints.
-        target_refs: Vec<PolicyTargetReference> = "targetRefs",
+        target_refs: Vec<PolicyTargetReference> = "targetRefs" where { "maxItems": 16 },
         /// What a match means.
         action: AuthorizationPolicyAction = "action",
         /// Any of these matches.
-        rules: Vec<Rule> = "rules",
+        rules: Vec<Rule> = "rules" where { "maxItems": 512 },
         /// For `CUSTOM`.
         provider: Option<Provider> = "provider",
     }
+    where { "x-kubernetes-validations": (selector_or_targets()) }
 }
 
 object! {
@@ -75,13 +95,24 @@ object! {
     #[derive(Eq)]
     pub struct PolicyTargetReference {
         /// API group; empty means the core.
-        group: String = "group",
+        group: String = "group" where { "maxLength": 253 },
         /// `Gateway`, `GatewayClass`, `Service` or `ServiceEntry`.
-        kind: String = "kind",
+        kind: String = "kind" where { "minLength": 1, "maxLength": 63 },
         /// Its name.
-        name: String = "name",
+        name: String = "name" where { "minLength": 1, "maxLength": 253 },
         /// Its namespace; must be ours.
-        namespace: String = "namespace",
+        namespace: String = "namespace" where { "x-kubernetes-validations": [
+            rule("self.size() == 0", "cross namespace referencing is not currently supported")
+        ] },
+    }
+    where {
+        "required": ["kind", "name"],
+        "x-kubernetes-validations": [rule(
+            "[has(self.group) ? self.group : '', self.kind] in [['core','Service'], ['','Service'], \
+             ['gateway.networking.k8s.io','Gateway'], ['gateway.networking.k8s.io','GatewayClass'], \
+             ['networking.istio.io','ServiceEntry']]",
+            "Support kinds are core/Service, networking.istio.io/ServiceEntry, gateway.networking.k8s.io/Gateway"
+        )]
     }
 }
 
@@ -113,9 +144,9 @@ object! {
     #[derive(Eq)]
     pub struct Rule {
         /// Any of these; none means anybody.
-        from: Vec<RuleFrom> = "from",
+        from: Vec<RuleFrom> = "from" where { "maxItems": 512 },
         /// Any of these; none means anything.
-        to: Vec<RuleTo> = "to",
+        to: Vec<RuleTo> = "to" where { "maxItems": 512 },
         /// All of these.
         when: Vec<Condition> = "when",
     }
@@ -208,4 +239,5 @@ object! {
         /// None of these.
         not_values: Vec<String> = "notValues",
     }
+    where { "required": ["key"] }
 }

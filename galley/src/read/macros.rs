@@ -1,14 +1,18 @@
-//! Two forms in which the API is written down: messages and enumerations. Each gives the type and its reader from one
-//! list, so that a field cannot be read without being documented, nor documented without being read.
+//! Two forms in which the API is written down: messages and enumerations. Each gives the type, its reader and its schema
+//! from one list, so that a field cannot be read without being documented, nor documented without being read.
 
 /// A message: a struct whose fields are written `name: Type = "nameOnTheWire"`.
+///
+/// `where { "maxItems": 16 }` after a field, or after the message, adds keywords to its schema: what the API server is to
+/// hold people to.
 ///
 /// After the fields, `ignoring ["a", "b"]` names fields that exist and mean nothing to a mesh, and `ignoring all` says
 /// that the type is Kubernetes' own, of which only a part is looked at.
 macro_rules! object {
     (
         $(#[$doc:meta])*
-        pub struct $name:ident { $( $(#[$field_doc:meta])* $field:ident : $type:ty = $wire:literal ),* $(,)? }
+        pub struct $name:ident { $( $(#[$field_doc:meta])* $field:ident : $type:ty = $wire:literal $(where $rules:tt)? ),* $(,)? }
+        $(where $own_rules:tt)?
         $(ignoring $ignored:tt)?
     ) => {
         $(#[$doc])*
@@ -30,7 +34,22 @@ macro_rules! object {
                 Some(out)
             }
         }
+
+        impl $crate::schema::Schema for $name {
+            fn schema() -> serde_json::Value {
+                let docs: &[&str] = &[$( stringify!($doc) ),*];
+                let fields = [ $( $crate::schema::Field {
+                    name: $wire,
+                    docs: &[$( stringify!($field_doc) ),*],
+                    schema: <$type as $crate::schema::Schema>::schema,
+                    rules: $crate::read::object!(@rules $($rules)?),
+                } ),* ];
+                $crate::schema::object(docs, fields, $crate::read::object!(@rules $($own_rules)?))
+            }
+        }
     };
+    (@rules) => { serde_json::json!({}) };
+    (@rules $rules:tt) => { serde_json::json!($rules) };
     (@is_ignored $key:ident) => { { let _ = $key; false } };
     (@is_ignored $key:ident all) => { { let _ = $key; true } };
     (@is_ignored $key:ident [$($word:literal),* $(,)?]) => { matches!($key, $($word)|*) };
@@ -73,6 +92,16 @@ macro_rules! words {
                     $( $word => Some(Self::$variant), )*
                     _ => None,
                 }
+            }
+        }
+
+        impl $crate::schema::Schema for $name {
+            fn schema() -> serde_json::Value {
+                let words: &[(&str, &[&str])] = &[
+                    ($first_word, &[$( stringify!($first_doc) ),*])
+                    $(, ($word, &[$( stringify!($variant_doc) ),*]))*
+                ];
+                $crate::schema::words(words)
             }
         }
     };

@@ -39,6 +39,9 @@ impl Checker<'_> {
         if matches!(spec.action, AuthorizationPolicyAction::Custom | AuthorizationPolicyAction::Audit) {
             self.unserved(&path.field("action"));
         }
+        if spec.target_ref.is_some() {
+            self.unserved(&path.field("targetRef"));
+        }
         if !spec.target_refs.is_empty() {
             self.unserved(&path.field("targetRefs"));
         }

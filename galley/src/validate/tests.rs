@@ -108,3 +108,27 @@ fn a_field_that_is_not_served_is_refused_by_its_presence() {
     let target = said("AuthorizationPolicy", "{targetRef: {kind: Gateway, name: a}}");
     assert_eq!(target, ["spec.targetRef: is not supported by this version"]);
 }
+
+#[test]
+fn kinds_that_are_not_served_are_refused_by_name() {
+    let cases = [
+        (
+            "networking.istio.io/v1alpha3",
+            "EnvoyFilter",
+            "{configPatches: [{applyTo: CLUSTER, patch: {value: {a: [1, 2.5, ~]}}}]}",
+        ),
+        ("networking.istio.io/v1beta1", "ProxyConfig", "{concurrency: 2}"),
+        ("security.istio.io/v1", "RequestAuthentication", "{jwtRules: [{issuer: a}]}"),
+        ("telemetry.istio.io/v1", "Telemetry", "{accessLogging: [{providers: [{name: envoy}]}]}"),
+        ("extensions.istio.io/v1alpha1", "WasmPlugin", "{url: 'oci://a'}"),
+        ("extensions.istio.io/v1alpha1", "TrafficExtension", "{lua: {inlineCode: a}}"),
+    ];
+    for (version, kind, spec) in cases {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
+        let loaded = crate::load(&"f.yaml".into(), &text);
+        let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        let message = "kind: {kind} is not supported by this version: it would do nothing".replace("{kind}", kind);
+        assert_eq!(said, [format!("f.yaml:2:7: error: {kind} default/a: {message}")]);
+        assert!(loaded.objects.is_empty());
+    }
+}

@@ -19,6 +19,7 @@ object! {
         /// Only for these clients, of the rule's own namespace.
         workload_selector: Option<WorkloadSelectorLabels> = "workloadSelector",
     }
+    where { "required": ["host"] }
 }
 
 object! {
@@ -31,6 +32,7 @@ object! {
         /// Over the host's policy.
         traffic_policy: Option<TrafficPolicy> = "trafficPolicy",
     }
+    where { "required": ["name"] }
 }
 
 object! {

@@ -23,7 +23,7 @@ object! {
         /// Address to listen on; empty means all.
         bind: String = "bind",
         /// `[namespace/]host`; a namespace limits which VirtualServices may bind (`.`: the gateway's, `*`: all).
-        hosts: Vec<String> = "hosts",
+        hosts: Vec<String> = "hosts" where { "minItems": 1 },
         /// For HTTPS and TLS, and for a redirect from HTTP.
         tls: Option<ServerTls> = "tls",
         /// Hidden in Istio, never served.
@@ -31,6 +31,7 @@ object! {
         /// For messages.
         name: String = "name",
     }
+    where { "required": ["port", "hosts"] }
 }
 
 object! {
@@ -38,7 +39,7 @@ object! {
     #[derive(Eq)]
     pub struct GatewayPort {
         /// 1 to 65535.
-        number: u16 = "number",
+        number: u16 = "number" where { "minimum": 1 },
         /// `HTTP`, `HTTPS`, `GRPC`, `HTTP2`, `TCP`, `TLS`, `MONGO`…; see `mesh_types::Protocol::parse`.
         protocol: String = "protocol",
         /// Unique among HTTPS ports of one gateway.
@@ -46,6 +47,7 @@ object! {
         /// Ignored by Istio (deprecated).
         target_port: Option<Meaningless> = "targetPort",
     }
+    where { "required": ["number", "protocol", "name"] }
 }
 
 object! {
@@ -67,7 +69,7 @@ object! {
         /// Secret in the namespace of the gateway's pods.
         credential_name: String = "credentialName",
         /// Up to two of them, of different key types.
-        credential_names: Vec<String> = "credentialNames",
+        credential_names: Vec<String> = "credentialNames" where { "minItems": 1, "maxItems": 2 },
         /// Secret or ConfigMap of the roots for clients.
         ca_cert_credential_name: String = "caCertCredentialName",
         /// Names that a client's certificate may have.
@@ -83,7 +85,7 @@ object! {
         /// For TLS 1.2, in OpenSSL's names.
         cipher_suites: Vec<String> = "cipherSuites",
         /// Files of several certificates.
-        tls_certificates: Vec<TlsCertificate> = "tlsCertificates",
+        tls_certificates: Vec<TlsCertificate> = "tlsCertificates" where { "minItems": 1, "maxItems": 2 },
         /// Do not verify clients' certificates.
         insecure_skip_verify: Option<bool> = "insecureSkipVerify",
     }

@@ -28,7 +28,7 @@ object! {
     #[derive(Eq)]
     pub struct WorkloadSelector {
         /// All of these must be equal.
-        labels: Labels = "labels",
+        labels: Labels = "labels" where { "maxProperties": 256 },
     }
 }
 
@@ -48,6 +48,7 @@ object! {
         /// Limits of connections to the workload at this port.
         connection_pool: Option<ConnectionPool> = "connectionPool",
     }
+    where { "required": ["port"] }
 }
 
 object! {
@@ -60,8 +61,9 @@ object! {
         /// How traffic reaches the proxy.
         capture_mode: CaptureMode = "captureMode",
         /// `namespace/host`; namespace: name, `.`, `*`, `~` (none); a `~` before a namespace takes away.
-        hosts: Vec<String> = "hosts",
+        hosts: Vec<String> = "hosts" where { "minItems": 1 },
     }
+    where { "required": ["hosts"] }
 }
 
 object! {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::virtual_service::Percent;
 use crate::api::common::{PortSelector, Unserved};
 use crate::read::{object, words};
+use crate::schema::at_most_one;
 
 object! {
     /// Terms for all ports.
@@ -19,7 +20,7 @@ object! {
         /// TLS to the service.
         tls: Option<ClientTls> = "tls",
         /// Terms for single ports; they replace the ones above, they do not add to them.
-        port_level_settings: Vec<PortTrafficPolicy> = "portLevelSettings",
+        port_level_settings: Vec<PortTrafficPolicy> = "portLevelSettings" where { "maxItems": 4096 },
         /// Tunnelling in `CONNECT` or `POST`.
         tunnel: Option<Unserved> = "tunnel",
         /// PROXY protocol towards the service.
@@ -61,6 +62,7 @@ object! {
         /// Slow start of new endpoints.
         warmup: Option<Warmup> = "warmup",
     }
+    where { "oneOf": (at_most_one(&["simple", "consistentHash"])) }
 }
 
 words! {
@@ -99,6 +101,10 @@ object! {
         /// `ringHash.minimumRingSize` (deprecated).
         minimum_ring_size: Option<u64> = "minimumRingSize",
     }
+    where { "allOf": [
+        { "oneOf": (at_most_one(&["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"])) },
+        { "oneOf": (at_most_one(&["ringHash", "maglev"])) }
+    ] }
 }
 
 object! {
@@ -113,6 +119,7 @@ object! {
         /// Further attributes of the cookie.
         attributes: Option<Unserved> = "attributes",
     }
+    where { "required": ["name"] }
 }
 
 object! {
@@ -176,10 +183,11 @@ object! {
         /// How long.
         duration: Option<Duration> = "duration",
         /// Share at first; absent means 10.
-        minimum_percent: Option<f64> = "minimumPercent",
+        minimum_percent: Option<f64> = "minimumPercent" where { "minimum": 0, "maximum": 100 },
         /// Form of the curve; absent means 1.
-        aggression: Option<f64> = "aggression",
+        aggression: Option<f64> = "aggression" where { "minimum": 1 },
     }
+    where { "required": ["duration"] }
 }
 
 object! {

@@ -7,6 +7,7 @@ use mesh_types::Labels;
 
 use crate::api::common::{Base64, PortSelector, StringMatch, Unserved};
 use crate::read::{object, words};
+use crate::schema::at_most_one;
 
 object! {
     /// Routing of the traffic to some hosts.
@@ -108,6 +109,7 @@ object! {
         /// Header edits for requests that go here.
         headers: Option<Headers> = "headers",
     }
+    where { "required": ["destination"] }
 }
 
 object! {
@@ -118,6 +120,7 @@ object! {
         /// Relative to the sum; a single destination needs none.
         weight: Option<u32> = "weight",
     }
+    where { "required": ["destination"] }
 }
 
 object! {
@@ -131,6 +134,7 @@ object! {
         /// Absent is allowed where the service has only one port, or means the port that was called.
         port: Option<PortSelector> = "port",
     }
+    where { "required": ["host"] }
 }
 
 object! {
@@ -151,6 +155,7 @@ object! {
         /// 301 (if absent), 302, 303, 307 or 308.
         redirect_code: Option<u32> = "redirectCode",
     }
+    where { "oneOf": (at_most_one(&["port", "derivePort"])) }
 }
 
 words! {
@@ -171,6 +176,7 @@ object! {
         /// Absent means an empty body.
         body: Option<HttpBody> = "body",
     }
+    where { "required": ["status"] }
 }
 
 object! {
@@ -181,6 +187,7 @@ object! {
         /// Bytes.
         bytes: Option<Base64> = "bytes",
     }
+    where { "oneOf": (at_most_one(&["string", "bytes"])) }
 }
 
 object! {
@@ -257,6 +264,7 @@ object! {
         /// The same as a whole number (deprecated).
         percent: Option<u32> = "percent",
     }
+    where { "oneOf": (at_most_one(&["fixedDelay", "exponentialDelay"])) }
 }
 
 object! {
@@ -271,13 +279,14 @@ object! {
         /// Share of requests; absent means all.
         percentage: Option<Percent> = "percentage",
     }
+    where { "oneOf": (at_most_one(&["grpcStatus", "http2Error", "httpStatus"])) }
 }
 
 object! {
     /// A percentage, 0 to 100, in steps of 0.0001.
     pub struct Percent {
         /// The number.
-        value: f64 = "value",
+        value: f64 = "value" where { "minimum": 0, "maximum": 100 },
     }
 }
 
@@ -289,6 +298,7 @@ object! {
         /// Share of requests; absent means all.
         percentage: Option<Percent> = "percentage",
     }
+    where { "required": ["destination"] }
 }
 
 object! {
@@ -357,13 +367,14 @@ object! {
         /// Where the connection goes, by weight.
         route: Vec<RouteDestination> = "route",
     }
+    where { "required": ["match"] }
 }
 
 object! {
     /// A condition on TLS connections: all that is set must hold.
     pub struct TlsMatch {
         /// Server names; each must be within `VirtualService.hosts`.
-        sni_hosts: Vec<String> = "sniHosts",
+        sni_hosts: Vec<String> = "sniHosts" where { "minItems": 1 },
         /// Destination addresses and networks.
         destination_subnets: Vec<String> = "destinationSubnets",
         /// The port that was called.
@@ -375,6 +386,7 @@ object! {
         /// Namespace of the caller's workload; not on gateways.
         source_namespace: String = "sourceNamespace",
     }
+    where { "required": ["sniHosts"] }
 }
 
 object! {

@@ -1,0 +1,77 @@
+//! What is no value, or does nothing, is refused by name.
+
+use crate::tools::{helm, told};
+
+#[test]
+fn values_that_do_not_exist_or_do_nothing_are_named() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    let cases = [
+        ("base", "defaultRevison=default", "additional properties 'defaultRevison' not allowed"),
+        ("base", "base.excludedCrds={a}", "at '/base': additional properties 'excludedCrds' not allowed"),
+        ("base", "base.validationURL=http://a", "at '/base/validationURL'"),
+        ("base", "global.istioNamespac=a", "at '/global': additional properties 'istioNamespac' not allowed"),
+        ("istiod", "revison=canary", "additional properties 'revison' not allowed"),
+        ("istiod", "revision=A_B", "at '/revision'"),
+        ("istiod", "autoscaleMin=0", "at '/autoscaleMin'"),
+        ("istiod", "autoscaleMin=two", "at '/autoscaleMin'"),
+        ("istiod", "global.proxy.logLevels=info", "at '/global/proxy': additional properties 'logLevels' not allowed"),
+        ("istiod", "global.proxy.logLevel=loud", "at '/global/proxy/logLevel'"),
+        ("istiod", "global.logging.level=default:loud", "at '/global/logging/level'"),
+        ("istiod", "global.imagePullPolicy=Sometimes", "at '/global/imagePullPolicy'"),
+        ("istiod", "global.network=network1", "at '/global/network'"),
+        ("istiod", "global.meshNetworks.network1.gateways[0].port=443", "at '/global/meshNetworks'"),
+        ("istiod", "global.caAddress=ca:443", "at '/global/caAddress'"),
+        ("istiod", "profile=ambient", "at '/profile'"),
+        ("istiod", "cni.enabled=true", "at '/cni/enabled'"),
+        ("istiod", "traceSampling=50", "at '/traceSampling'"),
+        ("istiod", "env.PILOT_ENABLE_IP_AUTOALLOCATE=true", "at '/env/PILOT_ENABLE_IP_AUTOALLOCATE'"),
+        ("istiod", "sidecarInjectorWebhook.templates.mine=x", "at '/sidecarInjectorWebhook/templates'"),
+        (
+            "istiod",
+            "sidecarInjectorWebhook.reinvocationPolicy=Always",
+            "at '/sidecarInjectorWebhook/reinvocationPolicy'",
+        ),
+        ("istiod", "meshConfig.trustDomian=a", "at '/meshConfig': additional properties 'trustDomian' not allowed"),
+        (
+            "istiod",
+            "meshConfig.extensionProviders[0].name=a",
+            "at '/meshConfig': additional properties 'extensionProviders'",
+        ),
+        ("istiod", "meshConfig.outboundTrafficPolicy.mode=ALLOW", "at '/meshConfig/outboundTrafficPolicy/mode'"),
+        ("istiod", "meshConfig.enableAutoMtls=maybe", "at '/meshConfig/enableAutoMtls'"),
+        ("gateway", "servce.type=NodePort", "additional properties 'servce' not allowed"),
+        ("gateway", "service.type=Nodeport", "at '/service/type'"),
+        ("gateway", "service.ports[0].port=99999", "at '/service/ports/0/port'"),
+        ("gateway", "networkGateway=network1", "at '/networkGateway'"),
+        ("gateway", "autoscaling.minReplicas=none", "at '/autoscaling/minReplicas'"),
+        ("gateway", "imagePullSecrets={registry}", "at '/imagePullSecrets/0'"),
+    ];
+    for (chart, value, message) in cases {
+        let said = helm(&["template", "a", &format!("charts/{chart}"), "--set", value]).failure();
+        assert!(said.contains(message), "{chart} {value}: {said}");
+    }
+}
+
+#[test]
+fn defaults_that_istios_chart_writes_out_are_taken() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    // Values files are often Istio's own, with a few lines changed.
+    let same = [
+        "global.network=",
+        "global.caAddress=",
+        "global.multiCluster.enabled=false",
+        "global.pilotCertProvider=istiod",
+        "global.proxy.tracer=none",
+        "profile=",
+        "cni.enabled=false",
+        "telemetry.enabled=true",
+        "traceSampling=1.0",
+    ];
+    let mut arguments = vec!["template", "istiod", "charts/istiod"];
+    same.iter().for_each(|value| arguments.extend(["--set", value]));
+    helm(&arguments).success();
+}
