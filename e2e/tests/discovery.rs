@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
+use weft_proxy::app_health::Application;
 use weft_proxy::config::{Node, Settings};
 use weft_proxy::model::Snapshot;
 use weft_proxy::xds::{Config, DemandError};
@@ -133,6 +134,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         state_directory: state.map(Path::to_owned),
         drain: Duration::ZERO,
         pages: Default::default(),
+        application: application(),
     };
     weft_proxy::xds::start(&settings, Readiness::new().block("configuration"))
 }
@@ -321,4 +323,8 @@ async fn keys_are_told_to_who_is_proven_and_to_nobody_else() {
     assert!(!are_told(&control.server).await, "anybody got the keys");
     let proven = control.server.with_authentication(Arc::new(Believer));
     assert!(are_told(&proven).await);
+}
+
+fn application() -> Application {
+    Application { address: [127, 0, 0, 1].into(), probes: Default::default(), metrics: None }
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::{get, post};
-use mesh_runtime::{Drain, Readiness};
+use mesh_runtime::{Drain, DrainTrigger, Readiness};
 use mesh_types::ports;
 use tokio::net::TcpListener;
 
+use crate::app_health::Application;
 use crate::config::Node;
 use crate::record::Registry;
 use crate::xds::Config;
@@ -29,8 +30,12 @@ pub struct State {
     pub readiness: Readiness,
     /// Whether it drains.
     pub drain: Drain,
+    /// Begins it.
+    pub trigger: DrainTrigger,
     /// Who we are.
     pub node: Arc<Node>,
+    /// Whom we stand beside.
+    pub application: Arc<Application>,
 }
 
 /// Where the pages are.
@@ -38,7 +43,9 @@ pub struct State {
 pub struct Addresses {
     /// For operators: everything, and the means to end the process.
     pub admin: SocketAddr,
-    /// For kubelets and Prometheus.
+    /// For kubelets and Prometheus: with what the application says of its health and its metrics.
+    pub application: SocketAddr,
+    /// For kubelets and Prometheus: the proxy alone.
     pub status: Vec<SocketAddr>,
 }
 
@@ -48,7 +55,8 @@ impl Default for Addresses {
         let everywhere = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
         Self {
             admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::ADMIN),
-            status: [ports::STATUS, ports::READY, ports::PROMETHEUS].map(everywhere).to_vec(),
+            application: everywhere(ports::STATUS),
+            status: [ports::READY, ports::PROMETHEUS].map(everywhere).to_vec(),
         }
     }
 }
@@ -71,6 +79,15 @@ pub async fn serve(addresses: &Addresses, state: State) -> Result<()> {
         .route("/server_info", get(pages::server_info))
         .route("/quitquitquit", post(pages::quit));
     open(addresses.admin, admin, &state).await?;
+    // Istio's agent serves these on its status port.
+    let application = Router::new()
+        .route("/healthz/ready", get(pages::ready))
+        .route("/stats/prometheus", get(pages::all_metrics))
+        .route("/metrics", get(pages::all_metrics))
+        .route("/quitquitquit", post(pages::quit_if_local))
+        .route("/drain", post(pages::drain_if_local))
+        .fallback(pages::application);
+    open(addresses.application, application, &state).await?;
     for address in &addresses.status {
         open(*address, status.clone(), &state).await?;
     }
@@ -81,6 +98,7 @@ async fn open(address: SocketAddr, pages: Router<State>, state: &State) -> Resul
     let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
     let pages = pages.with_state(state.clone());
     tokio::spawn(async move {
+        let pages = pages.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, pages).await {
             tracing::error!("{address}: {error}");
         }

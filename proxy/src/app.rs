@@ -42,7 +42,9 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
             registry: registry.clone(),
             readiness: readiness.clone(),
             drain: drain.clone(),
+            trigger: trigger.clone(),
             node: node.clone(),
+            application: Arc::new(settings.application.clone()),
         };
         admin::serve(&settings.pages, state).await?;
         tokio::spawn(identity::keep(settings.clone(), config.clone(), readiness.block("certificate")));

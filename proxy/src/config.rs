@@ -1,14 +1,22 @@
 //! Who we are and what we were told at the start: arguments and environment, all read before the first failure is
 //! reported.
 
-use std::env;
+mod pod;
+mod reader;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use mesh_types::{Labels, Name, NodeId, NodeKind, TrustDomain};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::admin::Addresses;
+use crate::app_health::Application;
+use reader::Reader;
+
+/// The roots of the mesh, where the injector mounts them.
+const ROOTS: &str = "/var/run/secrets/istio/root-cert.pem";
 
 /// Settings of the process.
 #[derive(Clone, Debug)]
@@ -35,6 +43,8 @@ pub struct Settings {
     pub drain: std::time::Duration,
     /// Where operators, kubelets and Prometheus find us.
     pub pages: Addresses,
+    /// What of the application is asked on behalf of others.
+    pub application: Application,
 }
 
 /// The workload that we stand beside.
@@ -83,13 +93,28 @@ impl Node {
     }
 }
 
-/// `PROXY_CONFIG`: what of Istio's `ProxyConfig` concerns the process.
+/// `PROXY_CONFIG`: what of Istio's `ProxyConfig` concerns the process, and what the injector has dealt with by itself.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProxyConfig {
     discovery_address: Option<String>,
     concurrency: Option<usize>,
     termination_drain_duration: Option<String>,
+    status_port: Option<u16>,
+    proxy_admin_port: Option<u16>,
+    /// How long Envoy takes to close what an update replaces; no update closes anything here.
+    #[serde(rename = "drainDuration")]
+    _drain_duration: Option<IgnoredAny>,
+    #[serde(rename = "holdApplicationUntilProxyStarts")]
+    _hold_application: Option<IgnoredAny>,
+    #[serde(rename = "image")]
+    _image: Option<IgnoredAny>,
+    #[serde(rename = "interceptionMode")]
+    _interception_mode: Option<IgnoredAny>,
+    #[serde(rename = "meshId")]
+    _mesh_id: Option<IgnoredAny>,
+    #[serde(rename = "proxyMetadata")]
+    _proxy_metadata: Option<IgnoredAny>,
 }
 
 /// Problems with the settings, all of them.
@@ -103,7 +128,7 @@ impl Settings {
     /// # Errors
     /// With every problem found.
     pub fn read(kind: NodeKind, domain: Option<String>) -> Result<Self, SettingsError> {
-        let mut reader = Reader(Vec::new());
+        let mut reader = Reader::default();
         let proxy: ProxyConfig = reader.json("PROXY_CONFIG").unwrap_or_default();
         let namespace = reader.text("POD_NAMESPACE", "default");
         let pod = reader.required("POD_NAME", "the pod's name (the injector sets it from metadata.name)");
@@ -116,9 +141,17 @@ impl Settings {
         let discovery = proxy.discovery_address.clone().or_else(|| reader.optional("DISCOVERY_ADDRESS"));
         let discovery = discovery.unwrap_or_else(|| "istiod.istio-system.svc:15012".to_owned());
         let drain = reader.duration("terminationDrainDuration", proxy.termination_drain_duration.as_deref());
-        let labels = reader.json("ISTIO_METAJSON_LABELS").unwrap_or_default();
-        let concurrency = proxy.concurrency.filter(|count| *count > 0);
+        let labels = reader.json("ISTIO_METAJSON_LABELS").or_else(|| pod::labels(&mut reader)).unwrap_or_default();
+        let concurrency = proxy.concurrency.filter(|count| *count > 0).or_else(|| reader.cpu_limit());
         let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let roots = (reader.optional("PILOT_CERT_PROVIDER").as_deref() == Some("istiod")).then(|| ROOTS.to_owned());
+        let plain = discovery.ends_with(":15010");
+        let discovery_roots = reader.optional("XDS_ROOT_CA").or_else(|| roots.clone().filter(|_| !plain));
+        let mut pages = Addresses::default();
+        pages.admin.set_port(proxy.proxy_admin_port.unwrap_or(pages.admin.port()));
+        pages.application.set_port(proxy.status_port.unwrap_or(pages.application.port()));
+        let probes = reader.json("ISTIO_KUBE_APP_PROBERS").unwrap_or_default();
+        let metrics = reader.json("ISTIO_PROMETHEUS_ANNOTATIONS");
         let workload = reader.optional("ISTIO_META_WORKLOAD_NAME").or_else(|| pod.clone());
         let service_account = reader.text("SERVICE_ACCOUNT", "default");
         let authority = reader.optional("CA_ADDR").unwrap_or_else(|| discovery.clone());
@@ -143,57 +176,15 @@ impl Settings {
             concurrency: concurrency.unwrap_or_else(available),
             discovery,
             authority,
-            discovery_roots: reader.optional("XDS_ROOT_CA").map(Into::into),
-            authority_roots: reader.optional("CA_ROOT_CA").map(Into::into),
+            discovery_roots: discovery_roots.map(Into::into),
+            authority_roots: reader.optional("CA_ROOT_CA").or(roots).map(Into::into),
             token: reader.text("JWT_PATH", "/var/run/secrets/tokens/istio-token").into(),
             control_plane_name: reader.text("ISTIOD_SAN", "istiod.istio-system.svc"),
             state_directory: Some(PathBuf::from(reader.text("WEFT_STATE_DIR", "/etc/istio/proxy")))
                 .filter(|directory| directory.is_dir()),
             drain,
-            pages: Addresses::default(),
+            pages,
+            application: Application { address: ip, probes, metrics },
         })
-    }
-}
-
-/// Reads variables and keeps what is wrong with them.
-struct Reader(Vec<String>);
-
-impl Reader {
-    fn problem(&mut self, problem: String) {
-        self.0.push(problem);
-    }
-
-    fn optional(&mut self, name: &str) -> Option<String> {
-        env::var(name).ok().filter(|value| !value.is_empty())
-    }
-
-    fn text(&mut self, name: &str, default: &str) -> String {
-        self.optional(name).unwrap_or_else(|| default.to_owned())
-    }
-
-    fn required(&mut self, name: &str, meaning: &str) -> Option<String> {
-        let value = self.optional(name);
-        if value.is_none() {
-            self.problem(format!("{name} is not set: {meaning}"));
-        }
-        value
-    }
-
-    fn json<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        let text = self.optional(name)?;
-        serde_json::from_str(&text).map_err(|error| self.problem(format!("{name}: {error}"))).ok()
-    }
-
-    /// Seconds (`5s`), the form in which the injector writes durations; Istio's default is 5 s.
-    fn duration(&mut self, name: &str, text: Option<&str>) -> std::time::Duration {
-        const DEFAULT: std::time::Duration = std::time::Duration::from_secs(5);
-        let Some(text) = text else { return DEFAULT };
-        match text.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok()).filter(|seconds| *seconds >= 0.0) {
-            Some(seconds) => std::time::Duration::from_secs_f64(seconds.min(86_400.0)),
-            None => {
-                self.problem(format!("PROXY_CONFIG: {name}: {text:?} is not a number of seconds, such as 5s"));
-                DEFAULT
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod admin;
 pub mod app;
+pub mod app_health;
 pub mod authz;
 pub mod config;
 pub mod conn;

@@ -1,10 +1,14 @@
-//! `weft-proxy`: the data plane's process.
+//! `weft-proxy`: the data plane's process. In Istio's image it is `pilot-agent`.
+
+mod agent;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use axum::http::{Method, Uri};
 use clap::{Parser, Subcommand, ValueEnum};
 use mesh_runtime::{LogFormat, LogLevels, drain, logging};
-use mesh_types::NodeKind;
+use mesh_types::{NodeKind, ports};
 use weft_proxy::app;
 use weft_proxy::config::Settings;
 
@@ -34,6 +38,41 @@ enum Command {
         /// Log in JSON.
         #[arg(long = "log_as_json")]
         json: bool,
+        /// Level of Envoy's log, which is not there: `--log_output_level` is heeded.
+        #[arg(long = "proxyLogLevel", hide = true)]
+        _proxy_level: Option<String>,
+        /// Levels of parts of Envoy, which are not there.
+        #[arg(long = "proxyComponentLogLevel", hide = true)]
+        _proxy_component_levels: Option<String>,
+    },
+    /// Redirects the pod's traffic to the proxy, with the flags of weft-cni-init, which it becomes.
+    #[command(name = "istio-iptables", disable_help_flag = true)]
+    Iptables {
+        /// Flags of weft-cni-init.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<std::ffi::OsString>,
+    },
+    /// Waits until the proxy beside it is ready.
+    Wait {
+        /// The proxy's readiness page.
+        #[arg(long, default_value = "http://localhost:15021/healthz/ready")]
+        url: Uri,
+        /// Seconds until it gives up.
+        #[arg(long = "timeoutSeconds", default_value_t = 60)]
+        timeout_seconds: u64,
+        /// Milliseconds between tries.
+        #[arg(long = "periodMillis", default_value_t = 500)]
+        period_millis: u64,
+    },
+    /// Sends a request to the proxy beside it and prints the answer.
+    Request {
+        /// The port that is asked.
+        #[arg(long = "debug-port", default_value_t = ports::ADMIN)]
+        port: u16,
+        /// GET or POST.
+        method: Method,
+        /// Such as drain or config_dump.
+        path: String,
     },
 }
 
@@ -46,17 +85,14 @@ enum Role {
 }
 
 fn main() -> ExitCode {
-    let Command::Proxy { role, domain, levels, json } = Arguments::parse().command;
-    let format = if json { LogFormat::Json } else { LogFormat::Text };
-    if let Err(error) = logging::init(&levels, format) {
-        eprintln!("weft-proxy: {error}");
-    }
-    let kind = match role {
-        Role::Sidecar => NodeKind::Sidecar,
-        Role::Router => NodeKind::Router,
+    let result = match Arguments::parse().command {
+        Command::Proxy { role, domain, levels, json, .. } => run(role, domain, &levels, json),
+        Command::Iptables { flags } => agent::iptables(flags),
+        Command::Wait { url, timeout_seconds, period_millis } => {
+            agent::wait(&url, Duration::from_secs(timeout_seconds), Duration::from_millis(period_millis))
+        }
+        Command::Request { port, method, path } => agent::request(port, method, &path),
     };
-    let settings = Settings::read(kind, domain).map_err(anyhow::Error::from);
-    let result = settings.and_then(|settings| app::run(settings, drain::termination()));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,4 +100,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(role: Role, domain: Option<String>, levels: &LogLevels, json: bool) -> anyhow::Result<()> {
+    let format = if json { LogFormat::Json } else { LogFormat::Text };
+    if let Err(error) = logging::init(levels, format) {
+        eprintln!("weft-proxy: {error}");
+    }
+    let kind = match role {
+        Role::Sidecar => NodeKind::Sidecar,
+        Role::Router => NodeKind::Router,
+    };
+    app::run(Settings::read(kind, domain)?, drain::termination())
 }

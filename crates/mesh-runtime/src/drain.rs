@@ -11,7 +11,7 @@ pub struct Drain {
 }
 
 /// Begins the drain and waits for its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DrainTrigger {
     drain: Drain,
 }

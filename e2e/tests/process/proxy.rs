@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use weft_proxy::admin::Addresses;
 use weft_proxy::app;
+use weft_proxy::app_health::Application;
 use weft_proxy::config::{Node, Settings};
 
 use crate::control::{Control, within};
@@ -29,6 +30,7 @@ impl Process {
         token.write_all(control.token.as_bytes()).unwrap();
         let pages = Addresses {
             admin: SocketAddr::new(pages.into(), 15000),
+            application: SocketAddr::new(pages.into(), 15020),
             status: vec![SocketAddr::new(pages.into(), 15021)],
         };
         let settings = Settings {
@@ -43,6 +45,7 @@ impl Process {
             state_directory: None,
             drain: Duration::from_millis(300),
             pages: pages.clone(),
+            application: application(),
         };
         let (end, told) = oneshot::channel::<()>();
         let until = async move {
@@ -105,4 +108,8 @@ pub(crate) async fn get(mut socket: TcpStream, path: &str) -> Option<(u16, Strin
     socket.read_to_string(&mut answer).await.ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+fn application() -> Application {
+    Application { address: [127, 0, 0, 1].into(), probes: Default::default(), metrics: None }
 }

@@ -1,10 +1,11 @@
 //! The pages.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
-use axum::extract::State as Extract;
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, State as Extract};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
@@ -21,6 +22,25 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
     }
     let error = state.config.status().last_error.map(|error| format!(" ({error})")).unwrap_or_default();
     (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}{error}\n", missing.join(", "))).into_response()
+}
+
+/// Ours and the application's. What of the application's cannot be read is said in the log, and ours are told all the same.
+pub(super) async fn all_metrics(Extract(state): Extract<State>) -> Response {
+    let mut text = state.registry.render();
+    match state.application.metrics().await {
+        Ok(Some(more)) => text.push_str(&more),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("the application's metrics: {error:#}"),
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+/// The application's probes and hooks, under the paths to which the injector moved them.
+pub(super) async fn application(Extract(state): Extract<State>, uri: Uri) -> Response {
+    match state.application.probe(uri.path()).await {
+        Some(answer) => answer.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
@@ -83,6 +103,24 @@ pub(super) async fn server_info(Extract(state): Extract<State>) -> Json<Value> {
         "state": if state.drain.has_begun() { "DRAINING" } else if live { "LIVE" } else { "PRE_INITIALIZING" },
         "node": {"id": state.node.id.to_string(), "cluster": *state.node.cluster},
     }))
+}
+
+/// The same, for the pod's own processes alone.
+pub(super) async fn quit_if_local(peer: ConnectInfo<SocketAddr>) -> Response {
+    if is_local(&peer) { quit().await.into_response() } else { StatusCode::FORBIDDEN.into_response() }
+}
+
+/// Callers are told to go elsewhere while the application still works (`pilot-agent request POST drain`).
+pub(super) async fn drain_if_local(Extract(state): Extract<State>, peer: ConnectInfo<SocketAddr>) -> Response {
+    if !is_local(&peer) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    state.trigger.begin();
+    "draining\n".into_response()
+}
+
+fn is_local(ConnectInfo(peer): &ConnectInfo<SocketAddr>) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 /// Ends the process as SIGTERM does.
