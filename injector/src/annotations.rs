@@ -87,6 +87,9 @@ impl Asks {
             if let Err(problem) = short {
                 refusal.add(format!("annotation {name}: {problem}"));
             }
+            if refusal.is_full() {
+                break;
+            }
         }
         refusal.into_result().map(|()| asks)
     }

@@ -83,11 +83,10 @@ fn add(plan: &Plan<'_>, pod: &mut Pod) -> Result<(), Refusal> {
         None
     });
     refusal.into_result()?;
-    for volume in template::volumes(plan) {
-        if !pod.volumes.iter().any(|other| pod::name(other) == pod::name(&volume)) {
-            pod.volumes.push(volume);
-        }
-    }
+    let mut volumes = template::volumes(plan);
+    let users_own = pod::names(&pod.volumes);
+    volumes.retain(|volume| !users_own.contains(pod::name(volume)));
+    pod.volumes.extend(volumes);
     template::apply_metadata(plan, pod);
     order::place(plan, pod, proxy, init.map(|init| merged(init, &users, INIT)));
     status::write(pod, &before, &users, plan.settings.revision());

@@ -1,6 +1,8 @@
 //! The user's own container of the name of one that is added: the user's fields win, as Kubernetes' strategic merge has
 //! them; what the user does not say comes from the template.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::image::AUTO;
@@ -65,12 +67,15 @@ fn by_key(place: &mut Value, user: &Value, keys: &[&str]) {
         return;
     };
     // Kubernetes' default, which need not be written.
-    let key = |item: &Value, key: &str| match item.get(key) {
-        None if key == "protocol" => Value::from("TCP"),
+    let field = |item: &Value, field: &str| match item.get(field) {
+        None if field == "protocol" => Value::from("TCP"),
         value => value.cloned().unwrap_or_default(),
     };
+    let key = |item: &Value| -> String { keys.iter().map(|name| field(item, name).to_string() + " ").collect() };
+    let mut places: HashMap<String, usize> = place.iter().enumerate().map(|(index, item)| (key(item), index)).collect();
     for item in user {
-        match place.iter_mut().find(|other| keys.iter().all(|name| key(other, name) == key(item, name))) {
+        let index = *places.entry(key(item)).or_insert(place.len());
+        match place.get_mut(index) {
             Some(same) => *same = item.clone(),
             None => place.push(item.clone()),
         }

@@ -1,5 +1,7 @@
 //! A pod, opened so far as injection touches it. Whatever is not named here is kept as it came.
 
+use std::collections::HashSet;
+
 use mesh_types::Labels;
 use serde_json::Value;
 
@@ -120,6 +122,11 @@ pub(crate) fn name(object: &Object) -> &str {
     json::text(object, "name").unwrap_or_default()
 }
 
+/// The names of containers or volumes.
+pub(crate) fn names(objects: &[Object]) -> HashSet<&str> {
+    objects.iter().map(name).collect()
+}
+
 /// Fields of a container that injection looks into, and the shape of each.
 const CONTAINER_OBJECTS: &[&str] =
     &["livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources", "securityContext"];
@@ -170,12 +177,11 @@ impl Opening {
     /// Objects with names, each of which occurs once.
     fn named(&mut self, value: Option<Value>, path: &str) -> Vec<Object> {
         let objects = self.objects(value, path);
+        let mut seen = HashSet::new();
         for (index, object) in objects.iter().enumerate() {
             match name(object) {
                 "" => self.refusal.add(format!("{path}[{index}] has no name")),
-                own if objects.iter().take(index).any(|other| name(other) == own) => {
-                    self.refusal.add(format!("{path}: the name {own} occurs twice"));
-                }
+                own if !seen.insert(own) => self.refusal.add(format!("{path}: the name {own} occurs twice")),
                 _ => {}
             }
         }

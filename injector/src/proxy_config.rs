@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::json::{self, Object};
 use crate::settings::values::Values;
 
+const MOST_PROBLEMS: usize = 100;
+
 /// Merged settings of one proxy, in the JSON form that it reads from `PROXY_CONFIG`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProxyConfig(Object);
@@ -86,5 +88,6 @@ impl ProxyConfig {
 
 /// Everything that is wrong with one layer, as `<field>: <sentence>`.
 pub(crate) fn problems(layer: &Object) -> Vec<String> {
-    layer.iter().flat_map(|(field, value)| fields::check(field, value)).collect()
+    // More help nobody, and each costs a search for what was meant.
+    layer.iter().flat_map(|(field, value)| fields::check(field, value)).take(MOST_PROBLEMS).collect()
 }

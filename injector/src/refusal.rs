@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// More reasons help nobody.
+const MOST: usize = 100;
+
 /// What is wrong with a pod, all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
@@ -16,7 +19,16 @@ impl Refusal {
 
     /// Adds a reason.
     pub(crate) fn add(&mut self, problem: impl Into<String>) {
-        self.problems.push(problem.into());
+        match self.problems.len() {
+            0..MOST => self.problems.push(problem.into()),
+            MOST => self.problems.push("and more".to_owned()),
+            _ => {}
+        }
+    }
+
+    /// True if further reasons are not kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() > MOST
     }
 
     /// `Err` with all reasons, if there are any.

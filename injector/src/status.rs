@@ -1,6 +1,8 @@
 //! `sidecar.istio.io/status`: what was added to a pod, so that it can be taken away again. A pod that comes a second
 //! time (another webhook changed it, or it was injected offline) is first what it was, and then injected anew.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,25 +58,31 @@ pub(crate) fn undo(pod: &mut Pod) -> Result<(), Refusal> {
         probes::undo(pod, &proxy);
         prometheus::undo(pod, &proxy);
     }
-    let added = |list: &Option<Vec<String>>, name: &str| list.iter().flatten().any(|added| added == name);
-    let ours = |list: &Option<Vec<String>>, container: &Object| {
+    let set = |list: Option<Vec<String>>| -> HashSet<String> { list.into_iter().flatten().collect() };
+    let ours = |added: &HashSet<String>, container: &Object| {
         let name = pod::name(container);
-        OURS.contains(&name) && added(list, name)
+        OURS.contains(&name) && added.contains(name)
     };
-    pod.containers.retain(|container| !ours(&status.containers, container));
-    pod.init_containers.retain(|container| !ours(&status.init_containers, container));
-    pod.image_pull_secrets.retain(|secret| !added(&status.image_pull_secrets, pod::name(secret)));
+    let (containers, init_containers) = (set(status.containers), set(status.init_containers));
+    pod.containers.retain(|container| !ours(&containers, container));
+    pod.init_containers.retain(|container| !ours(&init_containers, container));
+    let secrets = set(status.image_pull_secrets);
+    pod.image_pull_secrets.retain(|secret| !secrets.contains(pod::name(secret)));
     restore(&mut pod.containers, overrides.containers, "containers")?;
     restore(&mut pod.init_containers, overrides.init_containers, "initContainers")?;
+    remove_volumes(pod, &set(status.volumes));
+    Ok(())
+}
+
+/// Removes what is added again in any case, and of others' volumes what nobody has a use for.
+fn remove_volumes(pod: &mut Pod, added: &HashSet<String>) {
     let asked = annotations::user_volumes(&pod.annotations);
-    let mounted: Vec<String> = pod.init_containers.iter().chain(&pod.containers).flat_map(mounts).collect();
+    let mounted: HashSet<String> = pod.init_containers.iter().chain(&pod.containers).flat_map(mounts).collect();
     pod.volumes.retain(|volume| {
         let name = pod::name(volume);
-        // What is added again goes in any case; of others' volumes only what nobody has a use for.
         let returns = template::is_volume(name) || asked.contains_key(name);
-        !added(&status.volumes, name) || (!returns && mounted.iter().any(|mounted| mounted == name))
+        !added.contains(name) || (!returns && mounted.contains(name))
     });
-    Ok(())
 }
 
 fn read<T: serde::de::DeserializeOwned>(annotation: &str, text: &str) -> Result<T, Refusal> {
@@ -105,9 +113,8 @@ fn mounts(container: &Object) -> impl Iterator<Item = String> {
 /// Writes what was added to a pod: what it has now and had not before.
 pub(crate) fn write(pod: &mut Pod, before: &Pod, overrides: &Overrides, revision: &str) {
     let names = |now: &[Object], before: &[Object], also: &[Object]| -> Option<Vec<String>> {
-        let had = |name: &&str| before.iter().any(|other| pod::name(other) == *name);
-        let is_override = |name: &&str| also.iter().any(|other| pod::name(other) == *name);
-        let added = now.iter().map(pod::name).filter(|name| !had(name) || is_override(name));
+        let (had, overridden) = (pod::names(before), pod::names(also));
+        let added = now.iter().map(pod::name).filter(|name| !had.contains(name) || overridden.contains(name));
         Some(added.map(str::to_owned).collect::<Vec<_>>()).filter(|names| !names.is_empty())
     };
     let users: Vec<Object> = overrides.containers.iter().chain(&overrides.init_containers).cloned().collect();

@@ -1,5 +1,7 @@
 //! Wishes that are each understood and still cannot be had.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::annotations::Asks;
@@ -48,10 +50,7 @@ fn included_and_excluded(settings: &Settings, asks: &Asks) -> Option<String> {
         Some(ports) => (ports, "annotation traffic.sidecar.istio.io/excludeInboundPorts"),
         None => (&values.exclude_inbound_ports, "values: global.proxy.excludeInboundPorts"),
     };
-    let ports = |list: &str| -> Vec<String> {
-        list.split(',').map(|port| port.trim().to_owned()).filter(|port| !port.is_empty()).collect()
-    };
-    let included = ports(included);
-    let port = ports(excluded).into_iter().find(|port| included.contains(port))?;
+    let included: HashSet<&str> = included.split(',').map(str::trim).filter(|port| !port.is_empty()).collect();
+    let port = excluded.split(',').map(str::trim).find(|port| included.contains(port))?;
     Some(format!("{place}: {port} is among the included inbound ports too; leave it out of one of the lists"))
 }

@@ -1,5 +1,7 @@
 //! The environment of the proxy, as Istio's injector sets it: the proxy and other tools read it.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::json;
@@ -20,7 +22,7 @@ pub(super) fn of_proxy(plan: &Plan<'_>) -> Vec<Value> {
     workload(&mut env, plan);
     plan.config.metadata().for_each(|(name, value)| env.set(name, value));
     plan.context.environment.iter().for_each(|(name, value)| env.set(name, value));
-    env.0
+    env.variables
 }
 
 fn control_plane(env: &mut Environment, plan: &Plan<'_>) {
@@ -38,7 +40,7 @@ fn identity(env: &mut Environment) {
     env.field("INSTANCE_IP", "status.podIP");
     env.field("SERVICE_ACCOUNT", "spec.serviceAccountName");
     env.field("HOST_IP", "status.hostIP");
-    env.put("ISTIO_CPU_LIMIT", json!({ "valueFrom": { "resourceFieldRef": { "resource": "limits.cpu" } } }));
+    env.limit("ISTIO_CPU_LIMIT", "limits.cpu");
 }
 
 fn workload(env: &mut Environment, plan: &Plan<'_>) {
@@ -62,27 +64,33 @@ fn workload(env: &mut Environment, plan: &Plan<'_>) {
     env.set("TRUST_DOMAIN", trust_domain);
 }
 
-/// Variables by name, in the order in which they were first set.
+/// Variables in the order in which they were first set, and where each name stands.
 #[derive(Default)]
-struct Environment(Vec<Value>);
+struct Environment {
+    variables: Vec<Value>,
+    places: HashMap<String, usize>,
+}
 
 impl Environment {
     fn set(&mut self, name: &str, value: &str) {
-        self.put(name, json!({ "value": value }));
+        self.put(name, json!({ "name": name, "value": value }));
     }
 
     /// A field of the pod, filled in by the kubelet.
     fn field(&mut self, name: &str, path: &str) {
-        self.put(name, json!({ "valueFrom": { "fieldRef": { "fieldPath": path } } }));
+        self.put(name, json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } }));
     }
 
-    fn put(&mut self, name: &str, mut source: Value) {
-        if let Value::Object(map) = &mut source {
-            map.insert("name".to_owned(), name.into());
-        }
-        match self.0.iter_mut().find(|variable| variable["name"] == name) {
-            Some(variable) => *variable = source,
-            None => self.0.push(source),
+    /// A limit of the container, filled in by the kubelet.
+    fn limit(&mut self, name: &str, limit: &str) {
+        self.put(name, json!({ "name": name, "valueFrom": { "resourceFieldRef": { "resource": limit } } }));
+    }
+
+    fn put(&mut self, name: &str, variable: Value) {
+        let place = *self.places.entry(name.to_owned()).or_insert(self.variables.len());
+        match self.variables.get_mut(place) {
+            Some(earlier) => *earlier = variable,
+            None => self.variables.push(variable),
         }
     }
 }

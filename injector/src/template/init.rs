@@ -1,5 +1,7 @@
 //! The container `istio-init`: the pod's traffic is redirected before any application starts.
 
+use std::collections::HashSet;
+
 use mesh_types::ports;
 use serde_json::{Value, json};
 
@@ -88,12 +90,8 @@ fn arguments(plan: &Plan<'_>, owner: &Owner) -> Vec<String> {
 fn inbound_exclusions(status_port: u16, asked: &str) -> String {
     let own = [ports::PROMETHEUS, ports::READY, status_port].map(|port| port.to_string());
     let asked = asked.split(',').map(str::trim).filter(|port| !port.is_empty()).map(str::to_owned);
-    let mut excluded: Vec<String> = Vec::new();
-    for port in own.into_iter().chain(asked) {
-        if !excluded.contains(&port) {
-            excluded.push(port);
-        }
-    }
+    let mut seen = HashSet::new();
+    let excluded: Vec<String> = own.into_iter().chain(asked).filter(|port| seen.insert(port.clone())).collect();
     excluded.join(",")
 }
 
