@@ -41,7 +41,6 @@ fn main() -> ExitCode {
         "check" => check(),
         "bench" => bench(rest),
         "e2e" => e2e::run(rest),
-        "clusteronly" => e2e::only(rest),
         "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
         "setup" => setup(),
         "help" | "--help" | "-h" => {
