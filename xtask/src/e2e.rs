@@ -87,25 +87,3 @@ pub(crate) fn api_server() -> Result<Vec<(&'static str, PathBuf)>> {
 
 /// Runs a command to its end, or to ours.
 pub(crate) use interrupt::status;
-
-pub(crate) fn only(arguments: &[String]) -> Result<()> {
-    let request = Request::read(arguments)?;
-    interrupt::hold()?;
-    packages::install(packages::E2E)?;
-    let (cluster, _cache) = reach(&request)?;
-    step(
-        "nodes",
-        cluster.command(std::path::Path::new("/tmp/weft-kube/kubectl")).args(["get", "nodes", "-o", "wide"]),
-    )?;
-    step(
-        "pods",
-        cluster.command(std::path::Path::new("/tmp/weft-kube/kubectl")).args(["get", "pods", "-A", "-o", "wide"]),
-    )?;
-    if let Ok(dir) = std::fs::read_dir(root().join("target/images")) {
-        let a: Vec<_> = dir.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "tar")).collect();
-        if !a.is_empty() {
-            cluster.load(&a)?;
-        }
-    }
-    step("shell", cluster.command(std::path::Path::new("/bin/bash")).arg("/tmp/inside.sh"))
-}

@@ -42,7 +42,6 @@ fn main() -> ExitCode {
         "check" => check(),
         "bench" => bench(rest),
         "e2e" => e2e::run(rest),
-        "clusteronly" => e2e::only(rest),
         "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
         "crds" => crds(),
         "setup" => setup(),
