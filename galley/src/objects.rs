@@ -46,6 +46,17 @@ macro_rules! tables {
                 self
             }
 
+            /// What stands in some namespaces, and what stands in none.
+            #[must_use]
+            pub fn within(&self, picks: impl Fn(&str) -> bool) -> Self {
+                let stays = |key: &Key| key.namespace.is_empty() || picks(&key.namespace);
+                $(
+                    let own = self.$field.iter().filter(|(key, _)| stays(key));
+                    let $field = Arc::new(own.map(|(key, object)| (key.clone(), object.clone())).collect());
+                )*
+                Self { $( $field, )* }
+            }
+
             /// True if both hold the very same tables.
             pub fn same_as(&self, other: &Self) -> bool {
                 true $( && Arc::ptr_eq(&self.$field, &other.$field) )*

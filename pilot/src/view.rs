@@ -20,6 +20,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(world: Arc<World>, proxy: Proxy) -> Self {
+        let proxy = proxy.scoped(&world);
         let own =
             if proxy.on_demand { generate::essentials(&world, &proxy) } else { generate::generate(&world, &proxy) };
         let serves = world.served_by(&proxy.ip().to_string()).to_vec();
@@ -30,7 +31,11 @@ impl View {
     pub(crate) fn follow(&mut self, world: Arc<World>) {
         let serves = world.served_by(&self.proxy.ip().to_string()).to_vec();
         let only = match &world.changed {
-            Changed::Instances(hosts) if world.generation == self.world.generation + 1 && serves == self.serves => {
+            Changed::Instances(hosts)
+                if world.generation == self.world.generation + 1
+                    && serves == self.serves
+                    && self.proxy.scoped(&world).place() == self.proxy.place() =>
+            {
                 Some(hosts)
             }
             _ => None,

@@ -52,7 +52,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
 /// A port that is not declared as HTTP: a listener at each address, and routes where the protocol was not declared.
 fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources: &mut Resources) {
     let leads = leads(world, proxy, service, port);
-    for ip in addresses(service, port) {
+    for ip in service.called_at(port) {
         resources.add(Kind::Listener, &at(ip, port.number), &byte_listener(world, service, port, ip, &leads));
     }
     if !port.protocol.is_opaque() {
@@ -90,7 +90,7 @@ pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resou
     let ip: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
     let (service, port) = world.at_address(ip).filter(sees).find_map(|service| {
         let port = service.ports.iter().find(|one| one.number == port && !one.protocol.is_http())?;
-        addresses(service, port).contains(&ip).then_some((service, port))
+        service.called_at(port).contains(&ip).then_some((service, port))
     })?;
     let leads = leads(world, proxy, service, port);
     let clusters: BTreeSet<&String> = leads.iter().flat_map(Lead::clusters).collect();
@@ -114,7 +114,7 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
         return Some(Resource::new(Kind::Route, &shell, mentions));
     }
     let (host, port) = name.rsplit_once(':')?;
-    let service = world.services.get(host).filter(|service| world.sees(proxy, service))?;
+    let service = world.service(proxy, host).filter(|service| world.sees(proxy, service))?;
     let port: u16 = port.parse().ok()?;
     let declared = service.ports.iter().find(|one| one.number == port)?;
     if declared.protocol.is_opaque() || declared.protocol.is_http() {
@@ -153,7 +153,7 @@ fn called<'a>(world: &'a World, proxy: &Proxy, authority: &str) -> Vec<&'a Servi
         format!("{authority}{cluster}"),
         format!("{authority}.cluster.local"),
     ];
-    names.iter().filter_map(|name| world.services.get(name)).collect()
+    names.iter().filter_map(|name| world.service(proxy, name)).collect()
 }
 
 /// The clusters that routes lead to.
@@ -251,15 +251,10 @@ fn about(service: &Service, port: &Port) -> String {
     format!("service|{}|{}|", port.number, service.host)
 }
 
-/// Where a service can be called: at its addresses, or its endpoints' if it has none.
-fn addresses(service: &Service, port: &Port) -> Vec<IpAddr> {
-    let headless = || port.instances.iter().filter_map(|instance| instance.address.parse().ok()).collect();
-    if service.addresses.is_empty() { headless() } else { service.addresses.clone() }
-}
-
 /// True for a service that is not called at addresses that are known: by name alone.
 fn is_unaddressed(service: &Service) -> bool {
-    service.addresses.is_empty() && service.resolution != Resolution::Endpoints
+    let known = matches!(service.resolution, Resolution::Endpoints | Resolution::Headless);
+    service.addresses.is_empty() && !known && !service.alias
 }
 
 /// A port on every address: HTTP, which tells by its authority whom it is for, TLS, which tells by its server name, and
