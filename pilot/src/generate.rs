@@ -11,6 +11,8 @@ mod locality;
 mod outbound;
 mod policy;
 mod route;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeSet;

@@ -85,9 +85,9 @@ impl World {
         }
     }
 
-    /// What it was made of.
+    /// What it was made of: the objects that the mesh looks at.
     pub fn objects(&self) -> &Arc<Objects> {
-        &self.given
+        &self.objects
     }
 
     /// The world after this one. Where only instances came or went, what does not depend on them is not made again.

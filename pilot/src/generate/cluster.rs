@@ -399,7 +399,11 @@ impl<'a> Outbound<'a> {
         let known = self.instances().filter(|instance| !instance.service_account.is_empty());
         let mut own: BTreeSet<String> = known.map(uri).collect();
         own.extend(self.service.subject_alt_names.iter().cloned());
-        let sans = if names.is_empty() { own.iter().map(san).collect() } else { names.iter().map(san).collect() };
+        let sans = if names.is_empty() {
+            own.iter().map(|name| san(name)).collect()
+        } else {
+            names.iter().map(|name| san(name)).collect()
+        };
         let combined = tls::common_tls_context::CombinedCertificateValidationContext {
             default_validation_context: Some(tls::CertificateValidationContext {
                 match_typed_subject_alt_names: sans,
@@ -448,7 +452,7 @@ fn breakers(policy: &Policy) -> cds::CircuitBreakers {
 }
 
 /// A name that a certificate may have. `*.suffix` stands for every name with that suffix.
-fn san(name: &String) -> tls::SubjectAltNameMatcher {
+fn san(name: &str) -> tls::SubjectAltNameMatcher {
     use tls::subject_alt_name_matcher::SanType;
     let kind = if name.contains("://") { SanType::Uri } else { SanType::Dns };
     let matcher = if name.starts_with('*') { wildcard(name) } else { exact(name) };
@@ -464,7 +468,7 @@ fn originate(settings: &api::ClientTls, service: &Service, alpn: &[&str]) -> cor
     };
     let asked = if settings.sni.is_empty() { service.host.clone() } else { settings.sni.clone() };
     let said = or_default(&settings.subject_alt_names, &service.subject_alt_names);
-    let sans = or_default(said, std::slice::from_ref(&asked)).iter().map(san).collect();
+    let sans = or_default(said, std::slice::from_ref(&asked)).iter().map(|name| san(name)).collect();
     // A server name has no wildcards.
     let sni = if asked.starts_with('*') { String::new() } else { asked.clone() };
     let combined = tls::common_tls_context::CombinedCertificateValidationContext {

@@ -61,7 +61,7 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         traffic_direction: core::TrafficDirection::Inbound as i32,
         filter_chains: chains,
         listener_filters,
-        listener_filters_timeout: Some(duration(Duration::ZERO)),
+        listener_filters_timeout: Some(duration(world.mesh.protocol_detection_timeout.unwrap_or_default())),
         continue_on_listener_filters_timeout: true,
         ..Default::default()
     };

@@ -98,7 +98,8 @@ impl<'a> Order<'a> {
             let own = setting.distribute.iter().find(|one| covers(&one.from, caller));
             let Some(own) = own else { return Self::None };
             let mut shares: Vec<_> = own.to.iter().map(|(place, share)| (place.as_str(), *share)).collect();
-            shares.sort_by_key(|(place, _)| (place.contains('*'), std::cmp::Reverse(place.split('/').count())));
+            let said = |place: &str| place.split('/').filter(|part| *part != "*").count();
+            shares.sort_by_key(|(place, _)| std::cmp::Reverse(said(place)));
             return Self::Shares(shares);
         }
         match (notices, setting.failover_priority.as_slice()) {

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::listener::v3 as lds;
 use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
-use galley::api::MeshOutboundMode;
+use galley::api::{MeshConfig, MeshOutboundMode};
 use mesh_types::{BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, ports};
 
 use super::cluster;
@@ -314,7 +314,7 @@ impl<'a> Everywhere<'a> {
         lds::Listener {
             filter_chains: chains,
             default_filter_chain: Some(rest.unwrap_or_else(|| elsewhere(self.world, self.proxy))),
-            ..inspected(redirected(&name, &every(self.port)), inspectors)
+            ..inspected(&self.world.mesh, redirected(&name, &every(self.port)), inspectors)
         }
     }
 }
@@ -335,10 +335,10 @@ fn spoken(world: &World, listener: &str, routes: String) -> lds::FilterChain {
 }
 
 /// A listener that looks at the first bytes, whichever side they come from.
-fn inspected(listener: lds::Listener, inspectors: &[&str]) -> lds::Listener {
+fn inspected(mesh: &MeshConfig, listener: lds::Listener, inspectors: &[&str]) -> lds::Listener {
     lds::Listener {
         listener_filters: inspectors.iter().map(|name| inspector(name)).collect(),
-        listener_filters_timeout: Some(duration(Duration::ZERO)),
+        listener_filters_timeout: Some(duration(mesh.protocol_detection_timeout.unwrap_or_default())),
         continue_on_listener_filters_timeout: true,
         ..listener
     }
@@ -359,13 +359,13 @@ fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr, lead
     }
     let listener = lds::Listener { default_filter_chain: rest, ..listener };
     if port.protocol.is_tls() {
-        return lds::Listener { filter_chains: chains, ..inspected(listener, &["tls_inspector"]) };
+        return lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &["tls_inspector"]) };
     }
     if port.protocol.is_opaque() {
         return lds::Listener { filter_chains: chains, ..listener };
     }
     chains.push(spoken(world, &name, own_routes(service, port)));
-    lds::Listener { filter_chains: chains, ..inspected(listener, &["tls_inspector", "http_inspector"]) }
+    lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &["tls_inspector", "http_inspector"]) }
 }
 
 /// Routes of one service alone, for a port whose protocol was not declared.
