@@ -62,7 +62,7 @@ fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources
 
 /// What changes with the instances of a service: one without addresses of its own is found at theirs.
 pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, resources: &mut Resources) {
-    if proxy.is_gateway() || !service.addresses.is_empty() {
+    if proxy.is_gateway() || !service.addresses.is_empty() || is_unaddressed(service) {
         return;
     }
     for port in service.ports.iter().filter(|port| !port.protocol.is_http()) {

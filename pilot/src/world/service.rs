@@ -25,7 +25,7 @@ pub(crate) struct Service {
     /// Names that its certificates may have besides the identities of its instances.
     pub(crate) subject_alt_names: Vec<String>,
     pub(crate) nearness: Nearness,
-    /// It is another name of what is found at another's addresses.
+    /// It is another name of a service of the mesh, at whose addresses it is found.
     pub(crate) alias: bool,
 }
 
@@ -152,7 +152,7 @@ impl Services {
             export_to,
             subject_alt_names: target.map(|target| target.subject_alt_names.clone()).unwrap_or_default(),
             nearness: target.map(|target| target.nearness).unwrap_or_default(),
-            alias: true,
+            alias: target.is_some(),
         }
     }
 }
