@@ -24,7 +24,7 @@ pub use kubernetes::{
 };
 pub use mesh_config::{
     AccessLogEncoding, DefaultConfig, H2UpgradePolicy, MeshConfig, MeshOutboundMode, MeshOutboundTrafficPolicy,
-    MeshTls, PathNormalization, PathNormalizationKind, ServiceSettings, TlsProtocol,
+    MeshTls, PathNormalization, PathNormalizationKind, TlsProtocol,
 };
 pub use networking::*;
 pub use security::{

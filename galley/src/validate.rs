@@ -1,6 +1,7 @@
 //! What an object must satisfy beyond its types, as Istio's own validation asks.
 
 mod gateway;
+mod mesh_config;
 mod routing;
 mod security;
 mod service_entry;
@@ -25,6 +26,8 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::PeerAuthentication(object) => checker.peer_authentication(&object.spec),
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
+        AnyObject::WorkloadEntry(object) => checker.workload_entry(&object.spec),
+        AnyObject::MeshConfig(object) => checker.mesh_config(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
         AnyObject::Gateway(object) => checker.gateway(&object.spec),
         AnyObject::EnvoyFilter(_)

@@ -28,7 +28,7 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     let Foundation { config, callers, authority, mut names, cluster } = Foundation::open(settings).await?;
     names.extend(settings.names.iter().cloned());
     report::follow(config.clone());
-    let first = Arc::new(World::build(&discovered(&config.borrow(), &Objects::default())));
+    let first = Arc::new(World::build(&config.borrow().objects));
     let trust_domain: TrustDomain = trust_domain(&config)?;
     let world = build(config.clone(), first);
     let plain = Server::new(world.clone());
@@ -65,9 +65,9 @@ fn trust_domain(config: &watch::Receiver<State>) -> Result<TrustDomain> {
 fn build(mut config: watch::Receiver<State>, first: Arc<World>) -> watch::Receiver<Arc<World>> {
     let (sender, receiver) = watch::channel(first);
     tokio::spawn(async move {
-        let mut built = sender.borrow().objects().clone();
+        let mut built = sender.borrow().given().clone();
         loop {
-            let objects = discovered(&config.borrow_and_update(), &built);
+            let objects = config.borrow_and_update().objects.clone();
             if !objects.same_as(&built) {
                 let next = sender.borrow().next(&objects);
                 sender.send_replace(Arc::new(next));
@@ -79,14 +79,6 @@ fn build(mut config: watch::Receiver<State>, first: Arc<World>) -> watch::Receiv
         }
     });
     receiver
-}
-
-/// What the mesh is about; tables that did not change keep their pointers.
-fn discovered(state: &State, before: &Objects) -> Arc<Objects> {
-    match state.objects.discovered() {
-        Some(objects) => Arc::new(objects.sharing(before)),
-        None => state.objects.clone(),
-    }
 }
 
 async fn serve(

@@ -7,9 +7,12 @@ mod gateway;
 mod http;
 mod inbound;
 mod lead;
+mod locality;
 mod outbound;
 mod policy;
 mod route;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -70,7 +73,7 @@ pub(crate) fn instances(world: &World, proxy: &Proxy, hosts: &BTreeSet<String>, 
     let other = |name: &str| name.parse::<ClusterName>().map_or(true, |cluster| !hosts.contains(&cluster.host));
     resources.retain(Kind::Cluster, other);
     resources.retain(Kind::Endpoints, other);
-    for service in hosts.iter().filter_map(|host| world.services.get(host)) {
+    for service in hosts.iter().filter_map(|host| world.service(proxy, host)) {
         if world.sees(proxy, service) {
             cluster::of_service(world, proxy, service, resources);
             outbound::at_instances(world, proxy, service, resources);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::value::Kind;
-use mesh_types::{Labels, NodeId, NodeKind, ON_DEMAND_METADATA};
+use mesh_types::{Labels, Locality, NodeId, NodeKind, ON_DEMAND_METADATA};
 
 use crate::scope::Scope;
-use crate::world::World;
+use crate::world::{Place, World};
 
 /// A proxy, as it introduced itself.
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ pub struct Proxy {
     pub on_demand: bool,
     /// What it may see of the world that it was [scoped](Self::scoped) to.
     scope: Option<Arc<Scope>>,
+    /// Where it says that it runs; empty if it leaves that to the registry.
+    said: Locality,
+    place: Place,
 }
 
 impl Proxy {
@@ -49,18 +52,34 @@ impl Proxy {
             labels,
             on_demand: on_demand.is_some_and(|value| value.kind.as_ref() == Some(&yes)),
             scope: None,
+            said: node.locality.as_ref().map(said).unwrap_or_default(),
+            place: Place::default(),
         })
     }
 
     /// A proxy by what it is.
     pub fn new(id: NodeId, labels: Labels, on_demand: bool) -> Self {
-        Self { id, labels, on_demand, scope: None }
+        Self { id, labels, on_demand, scope: None, said: Locality::default(), place: Place::default() }
     }
 
     /// The same, as it sees a world.
     #[must_use]
     pub(crate) fn scoped(&self, world: &World) -> Self {
-        Self { scope: Scope::of(world, self), ..self.clone() }
+        let mut place = world.place_of(self.ip()).cloned().unwrap_or_default();
+        if !self.said.is_empty() {
+            place.locality = self.said.clone();
+        }
+        Self { scope: Scope::of(world, self), place, ..self.clone() }
+    }
+
+    /// Where it runs in the world that it was scoped to.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A label of its workload, or of the place where it runs.
+    pub(crate) fn label(&self, name: &str) -> &str {
+        self.place.label(&self.labels, name)
     }
 
     /// What its `Sidecar` lets it see, if there is one.
@@ -82,6 +101,10 @@ impl Proxy {
     pub fn is_gateway(&self) -> bool {
         self.id.kind == NodeKind::Router
     }
+}
+
+fn said(wire: &envoy_types::pb::envoy::config::core::v3::Locality) -> Locality {
+    Locality { region: wire.region.clone(), zone: wire.zone.clone(), subzone: wire.sub_zone.clone() }
 }
 
 /// True if all labels of the selector are there.

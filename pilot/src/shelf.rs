@@ -15,14 +15,20 @@ use crate::resource::Resource;
 const MOST: usize = 200_000;
 
 /// What was made of a world so far, and for whom.
-#[derive(Default)]
 pub(crate) struct Shelf {
+    /// Labels of callers on which it depends which instances are near.
+    asked_labels: BTreeSet<String>,
     made: Mutex<HashMap<Key, Arc<Resource>>>,
 }
 
 type Key = (Kind, String, u64);
 
 impl Shelf {
+    /// An empty one, of a world in which callers' labels of these names decide how near an instance is.
+    pub(crate) fn of(asked_labels: BTreeSet<String>) -> Self {
+        Self { asked_labels, made: Mutex::default() }
+    }
+
     /// A resource as a proxy sees it; `make` is called if nobody who sees the same has asked for it yet.
     pub(crate) fn get(
         &self,
@@ -31,7 +37,7 @@ impl Shelf {
         proxy: &Proxy,
         make: impl FnOnce() -> Option<Resource>,
     ) -> Option<Arc<Resource>> {
-        let key = (kind, name.to_owned(), sight(kind, proxy));
+        let key = (kind, name.to_owned(), self.sight(kind, proxy));
         if let Some(made) = self.made.lock().get(&key) {
             return Some(made.clone());
         }
@@ -56,17 +62,22 @@ impl Shelf {
         };
         let made = self.made.lock();
         let kept = made.iter().filter(|((kind, name, _), _)| stays(*kind, name));
-        Self { made: Mutex::new(kept.map(|(key, made)| (key.clone(), made.clone())).collect()) }
+        let kept = kept.map(|(key, made)| (key.clone(), made.clone())).collect();
+        Self { asked_labels: self.asked_labels.clone(), made: Mutex::new(kept) }
     }
-}
 
-/// What of a proxy a resource of this kind depends on.
-fn sight(kind: Kind, proxy: &Proxy) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    proxy.namespace().hash(&mut hasher);
-    proxy.scope().map(|scope| scope.id).hash(&mut hasher);
-    if !matches!(kind, Kind::Cluster | Kind::Endpoints) {
-        proxy.labels.hash(&mut hasher);
+    /// What of a proxy a resource of this kind depends on.
+    fn sight(&self, kind: Kind, proxy: &Proxy) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        proxy.namespace().hash(&mut hasher);
+        proxy.is_gateway().hash(&mut hasher);
+        proxy.scope().map(|scope| scope.id).hash(&mut hasher);
+        if matches!(kind, Kind::Cluster | Kind::Endpoints) {
+            proxy.place().locality.hash(&mut hasher);
+            self.asked_labels.iter().for_each(|name| proxy.label(name).hash(&mut hasher));
+        } else {
+            proxy.labels.hash(&mut hasher);
+        }
+        hasher.finish()
     }
-    hasher.finish()
 }

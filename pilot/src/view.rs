@@ -31,7 +31,11 @@ impl View {
     pub(crate) fn follow(&mut self, world: Arc<World>) {
         let serves = world.served_by(&self.proxy.ip().to_string()).to_vec();
         let only = match &world.changed {
-            Changed::Instances(hosts) if world.generation == self.world.generation + 1 && serves == self.serves => {
+            Changed::Instances(hosts)
+                if world.generation == self.world.generation + 1
+                    && serves == self.serves
+                    && self.proxy.scoped(&world).place() == self.proxy.place() =>
+            {
                 Some(hosts)
             }
             _ => None,
@@ -232,6 +236,40 @@ spec: {egress: [{hosts: ['*/api.example.com']}]}
             }
             assert!(view.get(Kind::VirtualHost, "80/reviews").is_none());
             assert_eq!(view.get(Kind::VirtualHost, "80/api.example.com").is_some(), on_demand);
+        }
+    }
+
+    /// Who is near depends on where the proxy's own workload runs, which may become known later.
+    #[test]
+    fn a_place_that_becomes_known_changes_who_is_near() {
+        let rule = "
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: near, namespace: default}
+spec: {host: reviews, trafficPolicy: {outlierDetection: {}}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: eu, labels: {topology.kubernetes.io/region: eu}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: us, labels: {topology.kubernetes.io/region: us}}
+";
+        let on = |node: &str, pod: String| pod.replace("spec: {", &format!("spec: {{nodeName: {node}, "));
+        let shop = SHOP.to_owned() + rule + &on("eu", pod("a", "10.0.0.1")) + &on("us", pod("b", "10.0.0.2"));
+        let own = on("us", pod("client", "10.0.0.99")).replace("app: reviews", "app: client");
+        let first = Arc::new(World::build(&objects(&shop, None)));
+        let second = Arc::new(first.next(&objects(&(shop + &own), Some(&first))));
+        let name = "outbound|80||reviews.default.svc.cluster.local";
+        for on_demand in [false, true] {
+            let endpoints = |view: &View| view.get(Kind::Endpoints, name).map(|one| one.body.clone());
+            let mut view = View::new(first.clone(), proxy(on_demand));
+            let before = endpoints(&view);
+            view.follow(second.clone());
+            assert_ne!(endpoints(&view), before, "on demand: {on_demand}");
+            assert_eq!(endpoints(&view), endpoints(&View::new(second.clone(), proxy(on_demand))));
         }
     }
 

@@ -2,30 +2,43 @@
 
 mod index;
 mod instances;
+mod mtls;
+mod place;
+mod rules;
+mod service;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use galley::api;
-use galley::{Key, Object, Objects};
-use mesh_types::{Labels, Protocol};
+use galley::{Object, Objects};
+use mesh_types::Labels;
 
 use crate::proxy::Proxy;
 use crate::shelf::Shelf;
 
 pub(crate) use index::Served;
 pub(crate) use instances::Instance;
+pub(crate) use mtls::Modes;
+pub(crate) use place::{NODE, Place, REGION, SUBZONE, ZONE};
+pub(crate) use service::{Nearness, Port, Resolution, Service, Services};
 
 use index::Index;
 use instances::Registry;
+use rules::Rules;
 
 /// The mesh at one moment.
 pub struct World {
+    /// What the mesh looks at.
     pub(crate) objects: Arc<Objects>,
+    /// All that there is.
+    given: Arc<Objects>,
     pub(crate) mesh: Arc<api::MeshConfig>,
-    /// By host name.
-    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) services: Services,
+    rules: Rules,
+    /// Where workloads run, by address.
+    places: HashMap<IpAddr, Place>,
     pub(crate) trust_domain: String,
     /// How many worlds came before it.
     pub(crate) generation: u64,
@@ -45,68 +58,40 @@ pub(crate) enum Changed {
     Instances(BTreeSet<String>),
 }
 
-/// A service, whoever registered it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Service {
-    pub(crate) host: String,
-    pub(crate) name: String,
-    pub(crate) namespace: String,
-    pub(crate) addresses: Vec<IpAddr>,
-    pub(crate) ports: Vec<Port>,
-    /// It is not in Kubernetes: a ServiceEntry.
-    pub(crate) external: bool,
-    pub(crate) resolution: Resolution,
-    pub(crate) export_to: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resolution {
-    /// Endpoints are known.
-    Endpoints,
-    /// Endpoints are names.
-    Dns,
-    /// Wherever the caller wanted to go.
-    Passthrough,
-}
-
-/// A port with those who serve it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Port {
-    pub(crate) number: u16,
-    pub(crate) protocol: Protocol,
-    pub(crate) instances: Vec<Instance>,
-}
-
 impl World {
     /// The first world.
     pub fn build(objects: &Arc<Objects>) -> Self {
         let mesh = objects.mesh();
         let trust_domain =
             if mesh.trust_domain.is_empty() { "cluster.local".to_owned() } else { mesh.trust_domain.clone() };
-        let registry = Registry::new(objects);
-        let mut services = BTreeMap::new();
-        for (key, object) in objects.services.iter() {
-            let service = from_kubernetes(&registry, key, object);
-            services.insert(service.host.clone(), service);
-        }
-        for (key, object) in objects.service_entries.iter() {
-            for service in from_entry(&registry, key, object) {
-                services.entry(service.host.clone()).or_insert(service);
-            }
-        }
+        let given = objects.clone();
+        // The namespaces that the mesh looks at.
+        let objects = objects.discovered().map_or_else(|| objects.clone(), Arc::new);
+        let registry = Registry::new(&objects, root_namespace(&mesh));
+        let services = Services::of(&objects, &mesh, &registry);
+        let rules = Rules::of(&objects, &mesh);
+        let asked_labels = asked_labels(&services, &objects, &mesh);
         Self {
-            objects: objects.clone(),
-            mesh,
+            places: registry.places(),
             index: Index::of(&services),
+            shelf: Shelf::of(asked_labels),
+            objects,
+            given,
+            mesh,
             services,
+            rules,
             trust_domain,
             generation: 0,
             changed: Changed::Everything,
-            shelf: Shelf::default(),
         }
     }
 
-    /// What it was made of.
+    /// What it was made of: all that there was.
+    pub fn given(&self) -> &Arc<Objects> {
+        &self.given
+    }
+
+    /// The objects that the mesh looks at.
     pub fn objects(&self) -> &Arc<Objects> {
         &self.objects
     }
@@ -121,7 +106,7 @@ impl World {
     pub fn next(&self, objects: &Arc<Objects>) -> Self {
         let mut next = Self::build(objects);
         next.generation = self.generation + 1;
-        if only_instances(&self.objects, objects)
+        if only_instances(&self.given, objects)
             && let Some(hosts) = changed_hosts(&self.services, &next.services)
         {
             next.shelf = self.shelf.without(&hosts);
@@ -132,12 +117,25 @@ impl World {
 
     /// Services that can be called at an address: their own, or an instance's where they have none.
     pub(crate) fn at_address(&self, address: IpAddr) -> impl Iterator<Item = &Service> {
-        self.index.at(address).filter_map(|host| self.services.get(host))
+        self.index.at(&self.services, address)
     }
 
     /// Services with this port.
     pub(crate) fn at_port(&self, port: u16) -> impl Iterator<Item = &Service> {
-        self.index.at_port(port).filter_map(|host| self.services.get(host))
+        self.index.at_port(&self.services, port)
+    }
+
+    /// What a host means to a proxy: what its own namespace registered under it, else the first that it is let have.
+    pub(crate) fn service(&self, proxy: &Proxy, host: &str) -> Option<&Service> {
+        let exported = |service: &&Service| is_exported(&service.export_to, &service.namespace, proxy.namespace());
+        let mut all = self.services.registered(host).filter(exported);
+        let own = self.services.registered(host).find(|one| one.namespace == proxy.namespace() && exported(one));
+        own.or_else(|| all.next())
+    }
+
+    /// Where a workload runs, if the registry knows.
+    pub(crate) fn place_of(&self, address: IpAddr) -> Option<&Place> {
+        self.places.get(&address)
     }
 
     /// Ports that a workload serves, by its address.
@@ -145,19 +143,15 @@ impl World {
         self.index.served_by(address)
     }
 
-    /// True if a service is exported to a proxy's namespace.
-    pub(crate) fn is_exported(&self, proxy: &Proxy, service: &Service) -> bool {
-        is_exported(&service.export_to, &service.namespace, proxy.namespace())
-    }
-
-    /// True if a proxy may see a service: it is exported, and its `Sidecar` does not leave it out.
+    /// True if a proxy may see a service: it is what its host means to it, and its `Sidecar` does not leave it out.
     pub(crate) fn sees(&self, proxy: &Proxy, service: &Service) -> bool {
-        self.is_exported(proxy, service) && proxy.scope().is_none_or(|scope| scope.sees(service))
+        self.service(proxy, &service.host).is_some_and(|one| std::ptr::eq(one, service))
+            && proxy.scope().is_none_or(|scope| scope.sees(service))
     }
 
     /// Istio's root namespace.
     pub(crate) fn root_namespace(&self) -> &str {
-        if self.mesh.root_namespace.is_empty() { "istio-system" } else { &self.mesh.root_namespace }
+        root_namespace(&self.mesh)
     }
 
     /// Services that a proxy may see.
@@ -167,28 +161,45 @@ impl World {
 
     /// A host as an object of a namespace writes it, in full.
     pub(crate) fn full_host(&self, host: &str, namespace: &str) -> String {
-        if host.contains('.') || host.contains('*') || host.is_empty() {
-            host.to_owned()
-        } else {
-            format!("{host}.{namespace}.svc.cluster.local")
-        }
+        full_host(host, namespace)
     }
 
-    /// The DestinationRule for a service, as a proxy of `namespace` sees it: its own namespace's before the service's,
-    /// before the root namespace's.
+    /// The DestinationRule for a service, as a proxy of `namespace` sees it.
     pub(crate) fn destination_rule(&self, service: &Service, namespace: &str) -> Option<&Object<api::DestinationRule>> {
-        let candidates = self.objects.destination_rules.values().filter(|rule| {
-            let host = self.full_host(&rule.spec.host, &rule.meta.namespace);
-            host_matches(&host, &service.host)
-                && is_exported(&rule.spec.export_to, &rule.meta.namespace, namespace)
-                && rule.spec.workload_selector.is_none()
-        });
-        candidates.min_by_key(|rule| {
-            let place = [namespace, &service.namespace, self.root_namespace()];
-            let place = place.iter().position(|place| **place == *rule.meta.namespace).unwrap_or(3);
-            (place, rule.spec.host.starts_with('*'), rule.meta.name.clone())
-        })
+        self.rules.about(service, namespace, self.root_namespace())
     }
+}
+
+fn root_namespace(mesh: &api::MeshConfig) -> &str {
+    if mesh.root_namespace.is_empty() { "istio-system" } else { &mesh.root_namespace }
+}
+
+/// The labels of callers that decide, somewhere, how near an instance is.
+fn asked_labels(services: &Services, objects: &Objects, mesh: &api::MeshConfig) -> BTreeSet<String> {
+    let rules = objects.destination_rules.values().flat_map(|rule| rule.spec.policies());
+    let ports = |policy: &api::TrafficPolicy| {
+        let balancers = policy.port_level_settings.iter().map(|port| port.load_balancer.clone());
+        balancers.chain([policy.load_balancer.clone()]).flatten().collect::<Vec<_>>()
+    };
+    let settings = rules.flat_map(ports).filter_map(|balancer| balancer.locality_lb_setting);
+    let asked = settings.chain(mesh.locality_lb_setting.clone()).flat_map(|setting| setting.failover_priority);
+    let on_node = |service: &Service| matches!(service.nearness, Nearness::Node | Nearness::OnlyNode);
+    let node = services.values().any(on_node).then(|| NODE.to_owned());
+    asked.filter(|label| !label.contains('=')).chain(node).collect()
+}
+
+/// A host as an object of a namespace writes it, in full.
+fn full_host(host: &str, namespace: &str) -> String {
+    if host.contains('.') || host.contains('*') || host.is_empty() {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}.svc.cluster.local")
+    }
+}
+
+/// What was said or, if nothing was, the mesh's default.
+pub(crate) fn or_default<'a>(said: &'a [String], default: &'a [String]) -> &'a [String] {
+    if said.is_empty() { default } else { said }
 }
 
 /// True if nothing but what tells of instances differs.
@@ -213,13 +224,13 @@ fn only_instances(one: &Objects, other: &Objects) -> bool {
 }
 
 /// The hosts whose instances differ; `None` if more than that does.
-fn changed_hosts(one: &BTreeMap<String, Service>, other: &BTreeMap<String, Service>) -> Option<BTreeSet<String>> {
+fn changed_hosts(one: &Services, other: &Services) -> Option<BTreeSet<String>> {
     let bare = |service: &Service| {
         let mut bare = service.clone();
         bare.ports.iter_mut().for_each(|port| port.instances.clear());
         bare
     };
-    if one.len() != other.len() {
+    if one.values().count() != other.values().count() {
         return None;
     }
     let mut hosts = BTreeSet::new();
@@ -251,64 +262,6 @@ pub(crate) fn host_matches(pattern: &str, host: &str) -> bool {
         Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
         None => pattern == host,
     }
-}
-
-fn from_kubernetes(registry: &Registry<'_>, key: &Key, object: &Object<api::Service>) -> Service {
-    let spec = &object.spec.spec;
-    let addresses = spec.cluster_ips.iter().chain([&spec.cluster_ip]).chain(&spec.external_ips);
-    let mut addresses: Vec<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    let export_to = object.meta.annotations.get("networking.istio.io/exportTo");
-    let external = spec.service_type == api::ServiceType::ExternalName;
-    let ports = spec.ports.iter().map(|port| Port {
-        number: port.port,
-        protocol: Protocol::of_port(port.port, &port.name, port.app_protocol.as_deref(), &port.protocol),
-        instances: registry.of_service(key, spec, port),
-    });
-    Service {
-        host: format!("{}.{}.svc.cluster.local", key.name, key.namespace),
-        name: key.name.to_string(),
-        namespace: key.namespace.to_string(),
-        addresses,
-        ports: ports.filter(|port| port.protocol != Protocol::Udp).collect(),
-        external,
-        resolution: if external { Resolution::Dns } else { Resolution::Endpoints },
-        export_to: export_to.map(|list| list.split(',').map(|one| one.trim().to_owned()).collect()).unwrap_or_default(),
-    }
-}
-
-fn from_entry(registry: &Registry<'_>, key: &Key, object: &Object<api::ServiceEntry>) -> Vec<Service> {
-    let spec = &object.spec;
-    let addresses: Vec<IpAddr> = spec.addresses.iter().filter_map(|address| address.parse().ok()).collect();
-    let service = |host: &String| Service {
-        host: host.clone(),
-        name: host.clone(),
-        namespace: key.namespace.to_string(),
-        addresses: addresses.clone(),
-        ports: spec
-            .ports
-            .iter()
-            .map(|port| Port {
-                number: port.number,
-                protocol: Protocol::parse(&port.protocol).unwrap_or(Protocol::of_port(
-                    port.number,
-                    &port.name,
-                    None,
-                    "TCP",
-                )),
-                instances: registry.of_entry(key, spec, port),
-            })
-            .collect(),
-        external: spec.location == api::Location::MeshExternal,
-        resolution: match spec.resolution {
-            api::Resolution::None => Resolution::Passthrough,
-            api::Resolution::Static => Resolution::Endpoints,
-            _ => Resolution::Dns,
-        },
-        export_to: spec.export_to.clone(),
-    };
-    spec.hosts.iter().map(service).collect()
 }
 
 /// Istio's canonical name and revision of a workload.

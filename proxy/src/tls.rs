@@ -90,15 +90,23 @@ pub fn client_test(settings: &DownstreamTls) -> PeerTest {
     if settings.client_sans.is_empty() { PeerTest::Any } else { sans(&settings.client_sans) }
 }
 
-/// Passes peers of whose URI and DNS names one matches.
+/// Passes peers of whose URI and DNS names one matches. A certificate's `*.example.com` stands for one label more (RFC
+/// 6125), as Envoy has it.
 pub(crate) fn sans(tests: &[StringMatch]) -> PeerTest {
     let tests: Arc<[StringMatch]> = tests.into();
     let described = format!("one of {} configured names", tests.len());
     let passes = move |peer: &mesh_tls::PeerCertificate| {
         let mut names = peer.uri_sans.iter().chain(&peer.dns_sans);
-        names.any(|name| tests.iter().any(|test| test.matches(name.as_bytes())))
+        names.any(|name| tests.iter().any(|test| test.matches(name.as_bytes()) || stands_for(name, test)))
     };
     PeerTest::Sans(Arc::new(passes), described.into())
+}
+
+/// True if a certificate's name has a wildcard that covers the very name that is wanted.
+fn stands_for(name: &str, test: &StringMatch) -> bool {
+    let (Some(parent), StringMatch::Exact { text, .. }) = (name.strip_prefix("*."), test) else { return false };
+    let dot = text.iter().position(|byte| *byte == b'.');
+    dot.is_some_and(|dot| dot > 0 && text[dot + 1..].eq_ignore_ascii_case(parent.as_bytes()))
 }
 
 fn get_or_build<K: Eq + std::hash::Hash, T: Clone>(
@@ -204,5 +212,20 @@ fn describe(name: &SecretName) -> String {
         SecretName::Files(chain, _) => format!("file {chain}"),
         SecretName::RootsFile(file) => format!("file {file}"),
         SecretName::SystemRoots => "the system's roots".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_of_a_certificate_is_one_label() {
+        let wanted = |name: &str| StringMatch::Exact { text: name.as_bytes().into(), ignore_case: false };
+        assert!(stands_for("*.example.com", &wanted("api.example.com")));
+        for name in ["example.com", "a.api.example.com", ".example.com", "api.example.org"] {
+            assert!(!stands_for("*.example.com", &wanted(name)), "{name}");
+        }
+        assert!(!stands_for("api.example.com", &wanted("api.example.com")), "no wildcard");
     }
 }

@@ -366,3 +366,48 @@ spec:
     let details = bytes("outbound|9080||details.default.svc.cluster.local");
     assert_eq!(mesh.at_gateway(31400, Opening::Bytes), details);
 }
+
+#[test]
+fn a_member_of_a_headless_service_is_called_itself_and_an_alias_is_its_target() {
+    let mesh = mesh(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: members}
+spec: {clusterIP: None, selector: {app: reviews}, ports: [{name: mysql, port: 3306}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: opinions}
+spec: {type: ExternalName, externalName: reviews.default.svc.cluster.local}
+",
+    );
+    let members = bytes("outbound|3306||members.default.svc.cluster.local");
+    assert_eq!(mesh.carry("productpage", "10.0.0.11:3306", Opening::Bytes), members);
+    assert_eq!(mesh.carry("productpage", "10.0.0.13:3306", Opening::Bytes), bytes("PassthroughCluster"));
+    let alias = cluster("outbound|9080||opinions.default.svc.cluster.local");
+    assert_eq!(mesh.get("productpage", "opinions", "/", &[]), alias);
+}
+
+#[test]
+fn places_reach_the_proxy() {
+    let node = |name: &str, zone: &str| {
+        format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: {zone}}}}}\n---\n"
+        )
+    };
+    let pod = |name: &str, ip: &str, node: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: ratings}}}}\nspec: {{nodeName: {node}, containers: []}}\nstatus: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True'}}]}}\n---\n"
+        )
+    };
+    let shares = "loadBalancer: {localityLbSetting: {distribute: [{from: eu/a, to: {eu/a: 80, eu/b: 20}}]}}";
+    let rule = format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: ratings}}\nspec: {{host: ratings, trafficPolicy: {{{shares}, outlierDetection: {{}}}}}}\n"
+    );
+    let nodes = node("one", "a") + &node("two", "b");
+    let pods = pod("client", "10.0.0.99", "one") + &pod("near", "10.0.0.21", "one") + &pod("far", "10.0.0.22", "two");
+    let mesh = mesh(&(nodes + &pods + &rule));
+    let ratings = cluster("outbound|9080||ratings.default.svc.cluster.local");
+    assert_eq!(mesh.get("client", "ratings", "/", &[]), ratings, "the proxy takes shares of places");
+}

@@ -18,7 +18,7 @@ object! {
         /// Whether HTTP/1.1 is carried in HTTP/2.
         h2_upgrade_policy: H2UpgradePolicy = "h2UpgradePolicy",
         /// How often names are resolved again; absent means 60 s.
-        dns_refresh_rate: Option<Duration> = "dnsRefreshRate",
+        dns_refresh_rate: Option<Unserved> = "dnsRefreshRate",
         /// What becomes of calls to unknown destinations; absent means `ALLOW_ANY`.
         outbound_traffic_policy: Option<MeshOutboundTrafficPolicy> = "outboundTrafficPolicy",
         /// Who sees services that do not say; absent means `*`.
@@ -34,7 +34,7 @@ object! {
         /// How paths are normalised before they are matched.
         path_normalization: Option<PathNormalization> = "pathNormalization",
         /// Settings of single services.
-        service_settings: Vec<ServiceSettings> = "serviceSettings",
+        service_settings: Option<Unserved> = "serviceSettings",
         /// Namespaces that the control plane looks at; none means all.
         discovery_selectors: Vec<LabelSelector> = "discoverySelectors",
         /// Mutual TLS where both sides can; absent means true.
@@ -163,17 +163,6 @@ words! {
         MergeSlashes = "MERGE_SLASHES",
         /// And `%2F` and `%5C` are decoded first.
         DecodeAndMergeSlashes = "DECODE_AND_MERGE_SLASHES",
-    }
-}
-
-object! {
-    /// Settings of single services.
-    #[derive(Eq)]
-    pub struct ServiceSettings {
-        /// Settings.
-        settings: Option<Unserved> = "settings",
-        /// Host names; `*.suffix` is allowed.
-        hosts: Vec<String> = "hosts",
     }
 }
 

@@ -20,9 +20,15 @@ fn what_is_not_served_is_refused_by_name() {
         ),
         (
             "DestinationRule",
-            "{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}}",
-            "spec.trafficPolicy.loadBalancer.localityLbSetting",
+            "{host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, connectionPool: {tcp: {maxConnectionDuration: 1s}}}]}}",
+            "spec.trafficPolicy.portLevelSettings[0].connectionPool.tcp.maxConnectionDuration",
         ),
+        (
+            "ServiceEntry",
+            "{hosts: ['*.a.org'], ports: [{number: 80, name: a}], resolution: DYNAMIC_DNS}",
+            "spec.resolution",
+        ),
+        ("WorkloadEntry", "{address: 10.0.0.1, network: far}", "spec.network"),
         (
             "Gateway",
             "{servers: [{port: {number: 443, protocol: TLS}, hosts: ['*'], tls: {mode: AUTO_PASSTHROUGH}}]}",
@@ -131,4 +137,75 @@ fn kinds_that_are_not_served_are_refused_by_name() {
         assert_eq!(said, [format!("f.yaml:2:7: error: {kind} default/a: {message}")]);
         assert!(loaded.objects.is_empty());
     }
+}
+
+#[test]
+fn terms_of_calling_must_make_sense() {
+    let balancer =
+        |text: &str| said("DestinationRule", &format!("{{host: a, trafficPolicy: {{loadBalancer: {text}}}}}"));
+    let path = "spec.trafficPolicy.loadBalancer";
+    let keys = "needs exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName to hash";
+    assert_eq!(balancer("{consistentHash: {maglev: {}}}"), [format!("{path}.consistentHash: {keys}")]);
+    assert_eq!(
+        balancer("{simple: RANDOM, consistentHash: {useSourceIp: true}}"),
+        [format!("{path}.consistentHash: cannot be set together with simple; keep one")]
+    );
+    assert!(balancer("{localityLbSetting: {failover: [{from: eu, to: us}], failoverPriority: [app]}}").is_empty());
+    assert_eq!(
+        balancer(
+            "{localityLbSetting: {distribute: [{from: eu, to: {eu: 80, us: 10}}], failover: [{from: eu, to: eu}]}}"
+        ),
+        [
+            format!(
+                "{path}.localityLbSetting.distribute: cannot be set together with failover or failoverPriority; keep one"
+            ),
+            format!("{path}.localityLbSetting.distribute[0].to: must add up to 100 percent"),
+            format!("{path}.localityLbSetting.failover[0].to: must be another region than from"),
+        ]
+    );
+    assert_eq!(
+        said("DestinationRule", "{trafficPolicy: {portLevelSettings: [{tls: {}}]}, subsets: [{name: v1}, {name: v1}]}"),
+        [
+            "spec.host: must be set",
+            "spec.trafficPolicy.portLevelSettings[0].port.number: must be set",
+            "spec.subsets[1].name: is another subset's name too",
+        ]
+    );
+}
+
+#[test]
+fn services_by_hand_must_make_sense() {
+    let entry = |text: &str| said("ServiceEntry", text);
+    assert_eq!(entry("{resolution: STATIC}"), ["spec.hosts: must be set", "spec.ports: must be set"]);
+    assert_eq!(
+        entry(
+            "{hosts: ['*.a.org', '*.a.org'], ports: [{number: 80, name: a, protocol: HTTP}, {number: 80, name: a, protocol: SCTP}], resolution: DNS}"
+        ),
+        [
+            "spec.hosts[0]: has a wildcard, which cannot be resolved; give endpoints",
+            "spec.hosts[1]: is there twice",
+            "spec.hosts[1]: has a wildcard, which cannot be resolved; give endpoints",
+            "spec.ports[1].number: is another port's number too",
+            "spec.ports[1].name: is another port's name too",
+            "spec.ports[1].protocol: \"SCTP\" is no protocol",
+        ]
+    );
+    let with = |rest: &str| entry(&format!("{{hosts: [a.org], ports: [{{number: 80, name: a}}], {rest}}}"));
+    assert_eq!(
+        with("resolution: STATIC, endpoints: [{address: b.org}, {address: 'unix:///s'}, {}]"),
+        [
+            "spec.endpoints[0].address: is no IP address, which resolution STATIC asks for; DNS resolves names",
+            "spec.endpoints[1].address: is a socket of this machine, which this version does not call",
+            "spec.endpoints[2].address: must be set",
+        ]
+    );
+    assert_eq!(
+        with("resolution: NONE, endpoints: [{address: 10.0.0.1}]"),
+        ["spec.endpoints: mean nothing with resolution NONE, which goes where the client goes"]
+    );
+    assert_eq!(
+        with("resolution: DNS_ROUND_ROBIN, endpoints: [{address: b.org}, {address: c.org}]"),
+        ["spec.endpoints: must be one at most with resolution DNS_ROUND_ROBIN"]
+    );
+    assert!(with("resolution: DNS, endpoints: [{address: b.org}]").is_empty());
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as cds;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::common_lb_config::{
+    LocalityConfigSpecifier, LocalityWeightedLbConfig,
+};
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbConfig, LbPolicy, TransportSocketMatch,
 };
@@ -24,12 +27,13 @@ use mesh_types::{
 };
 
 use super::endpoint;
+use super::locality::Preference;
 use super::policy::Policy;
-use super::wire::{ads, any, config_of, duration, exact, metadata, number, structure, text};
+use super::wire::{ads, any, config_of, duration, exact, metadata, number, structure, text, wildcard};
 use crate::kind::Kind;
 use crate::proxy::{Proxy, selects};
 use crate::resource::{Resource, Resources};
-use crate::world::{Port, Resolution, Service, World};
+use crate::world::{Instance, Port, Resolution, Service, World, or_default};
 
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -70,21 +74,26 @@ fn bind() -> core::BindConfig {
     core::BindConfig { source_address: Some(source), ..Default::default() }
 }
 
-/// The cluster of a port of the workload itself.
-pub(super) fn inbound(service: &Service, port: u16, protocol: Protocol) -> cds::Cluster {
+/// The cluster of a port of the workload itself. What the service's own DestinationRule says of its connections holds
+/// here too, so that the workload is guarded against callers without a proxy (Istio's rule).
+pub(super) fn inbound(world: &World, service: &Service, declared: &Port, port: u16) -> cds::Cluster {
+    let rule = world.destination_rule(service, &service.namespace);
+    let policy = Policy::of(rule.map(|rule| &*rule.spec), "", declared.number);
+    let pool = policy.connection_pool.as_ref();
+    let (tcp, http) = (pool.and_then(|pool| pool.tcp.as_ref()), pool.and_then(|pool| pool.http.as_ref()));
     let mut cluster = cds::Cluster {
         name: ClusterName::inbound(port).to_string(),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32)),
         lb_policy: LbPolicy::ClusterProvided as i32,
-        connect_timeout: Some(duration(CONNECT)),
-        circuit_breakers: Some(unlimited()),
+        connect_timeout: Some(duration(tcp.and_then(|tcp| tcp.connect_timeout).unwrap_or(CONNECT))),
+        circuit_breakers: Some(breakers(&policy)),
         upstream_bind_config: Some(bind()),
         metadata: Some(about(service, None)),
         ..Default::default()
     };
-    let spoken = Spoken::of(protocol);
-    if spoken != Spoken::Http1 {
-        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options(spoken, None));
+    let spoken = Spoken::of(declared.protocol);
+    if spoken != Spoken::Http1 || http.is_some() {
+        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options(spoken, http));
     }
     cluster
 }
@@ -122,7 +131,7 @@ pub(super) fn of_service(world: &World, proxy: &Proxy, service: &Service, resour
     let subsets = rule.map(|rule| rule.spec.subsets.as_slice()).unwrap_or_default();
     for port in &service.ports {
         for subset in std::iter::once("").chain(subsets.iter().map(|one| one.name.as_str())) {
-            if let Some(one) = Outbound::new(world, service, port, rule, subset) {
+            if let Some(one) = Outbound::new(world, proxy, service, port, rule, subset) {
                 one.add_to(resources);
             }
         }
@@ -152,16 +161,17 @@ pub(super) fn add(world: &World, proxy: &Proxy, name: &str, resources: &mut Reso
 }
 
 /// Found whether a `Sidecar` names it or not: a route that is seen leads where it leads.
-fn find<'a>(world: &'a World, proxy: &Proxy, name: &str) -> Option<Outbound<'a>> {
+fn find<'a>(world: &'a World, proxy: &'a Proxy, name: &str) -> Option<Outbound<'a>> {
     let name: ClusterName = name.parse().ok().filter(|name: &ClusterName| name.direction == Direction::Outbound)?;
-    let service = world.services.get(&name.host).filter(|service| world.is_exported(proxy, service))?;
+    let service = world.service(proxy, &name.host)?;
     let port = service.ports.iter().find(|port| port.number == name.port)?;
     let rule = world.destination_rule(service, proxy.namespace());
-    Outbound::new(world, service, port, rule, &name.subset)
+    Outbound::new(world, proxy, service, port, rule, &name.subset)
 }
 
 struct Outbound<'a> {
     world: &'a World,
+    proxy: &'a Proxy,
     service: &'a Service,
     port: &'a Port,
     subset: &'a str,
@@ -174,6 +184,7 @@ impl<'a> Outbound<'a> {
     /// A port of a service, or a subset of it; `None` if the rule has no such subset.
     fn new(
         world: &'a World,
+        proxy: &'a Proxy,
         service: &'a Service,
         port: &'a Port,
         rule: Option<&'a Object<api::DestinationRule>>,
@@ -186,6 +197,7 @@ impl<'a> Outbound<'a> {
         }
         Some(Self {
             world,
+            proxy,
             service,
             port,
             subset: named.map_or("", |one| &one.name),
@@ -205,11 +217,35 @@ impl<'a> Outbound<'a> {
     }
 
     fn assignment(&self, name: &str) -> ClusterLoadAssignment {
-        endpoint::assignment(name, &self.port.instances, self.labels)
+        endpoint::assignment(name, self.preference().arrange(self.proxy, self.instances()))
+    }
+
+    /// Those that the subset selects.
+    fn instances(&self) -> impl Iterator<Item = &'a Instance> {
+        let labels = self.labels;
+        let instances = self.port.instances.iter();
+        instances.filter(move |instance| labels.is_none_or(|labels| selects(labels, &instance.labels)))
+    }
+
+    fn preference(&self) -> Preference<'_> {
+        Preference::of(self.world, self.proxy, self.service, &self.policy)
     }
 
     fn is_eds(&self) -> bool {
-        self.service.resolution == Resolution::Endpoints
+        self.discovery() == DiscoveryType::Eds
+    }
+
+    /// A caller that chose its endpoint itself is taken at its word; a gateway's never did.
+    fn discovery(&self) -> DiscoveryType {
+        let simple = self.policy.load_balancer.as_ref().and_then(|balancer| balancer.simple);
+        match self.service.resolution {
+            _ if simple == Some(SimpleLb::Passthrough) => DiscoveryType::OriginalDst,
+            Resolution::Passthrough => DiscoveryType::OriginalDst,
+            Resolution::Headless if !self.proxy.is_gateway() => DiscoveryType::OriginalDst,
+            Resolution::Headless | Resolution::Endpoints => DiscoveryType::Eds,
+            Resolution::Dns => DiscoveryType::StrictDns,
+            Resolution::OneOfDns => DiscoveryType::LogicalDns,
+        }
     }
 
     fn cluster(&self) -> cds::Cluster {
@@ -220,7 +256,7 @@ impl<'a> Outbound<'a> {
             connect_timeout: Some(duration(
                 tcp.and_then(|tcp| tcp.connect_timeout).or(self.world.mesh.connect_timeout).unwrap_or(CONNECT),
             )),
-            circuit_breakers: Some(self.breakers()),
+            circuit_breakers: Some(breakers(&self.policy)),
             outlier_detection: self.policy.outlier_detection.as_ref().map(outlier),
             metadata: Some(about(self.service, self.rule.map(|rule| config_of("destination-rule", &rule.meta)))),
             common_lb_config: Some(self.common_lb()),
@@ -262,26 +298,23 @@ impl<'a> Outbound<'a> {
     }
 
     fn discover(&self, cluster: &mut cds::Cluster) {
-        let kind = match self.service.resolution {
-            Resolution::Endpoints => {
-                cluster.eds_cluster_config =
-                    Some(EdsClusterConfig { eds_config: Some(ads()), service_name: cluster.name.clone() });
-                DiscoveryType::Eds
+        let kind = self.discovery();
+        match kind {
+            DiscoveryType::Eds => {
+                let service_name = cluster.name.clone();
+                cluster.eds_cluster_config = Some(EdsClusterConfig { eds_config: Some(ads()), service_name });
             }
-            Resolution::Dns => {
+            DiscoveryType::StrictDns | DiscoveryType::LogicalDns => {
                 cluster.load_assignment = Some(self.assignment(&cluster.name));
-                DiscoveryType::StrictDns
             }
-            Resolution::Passthrough => {
-                cluster.lb_policy = LbPolicy::ClusterProvided as i32;
-                DiscoveryType::OriginalDst
-            }
-        };
+            DiscoveryType::OriginalDst | DiscoveryType::Static => {}
+        }
         cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(kind as i32));
     }
 
     fn balance(&self, cluster: &mut cds::Cluster) {
-        if self.service.resolution == Resolution::Passthrough {
+        if self.discovery() == DiscoveryType::OriginalDst {
+            cluster.lb_policy = LbPolicy::ClusterProvided as i32;
             return;
         }
         let balancer = self.policy.load_balancer.as_ref();
@@ -304,11 +337,6 @@ impl<'a> Outbound<'a> {
         let policy = match balancer.and_then(|balancer| balancer.simple) {
             Some(SimpleLb::Random) => LbPolicy::Random,
             Some(SimpleLb::RoundRobin) => LbPolicy::RoundRobin,
-            Some(SimpleLb::Passthrough) => {
-                cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32));
-                (cluster.eds_cluster_config, cluster.load_assignment) = (None, None);
-                LbPolicy::ClusterProvided
-            }
             // Istio's default.
             _ => LbPolicy::LeastRequest,
         };
@@ -318,77 +346,67 @@ impl<'a> Outbound<'a> {
     fn common_lb(&self) -> CommonLbConfig {
         let least =
             self.policy.outlier_detection.as_ref().and_then(|outlier| outlier.min_health_percent).unwrap_or_default();
-        CommonLbConfig { healthy_panic_threshold: Some(Percent { value: f64::from(least) }), ..Default::default() }
-    }
-
-    fn breakers(&self) -> cds::CircuitBreakers {
-        let pool = self.policy.connection_pool.as_ref();
-        let (tcp, http) = (pool.and_then(|pool| pool.tcp.as_ref()), pool.and_then(|pool| pool.http.as_ref()));
-        let limit = |value: Option<u32>| Some(number(value.filter(|value| *value > 0).unwrap_or(u32::MAX)));
-        let budget = self.policy.retry_budget.as_ref().map(|budget| cds::circuit_breakers::thresholds::RetryBudget {
-            budget_percent: budget.percent.as_ref().map(|percent| Percent { value: percent.value }),
-            min_retry_concurrency: budget.min_retry_concurrency.map(number),
+        let weighted = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {});
+        CommonLbConfig {
+            healthy_panic_threshold: Some(Percent { value: f64::from(least) }),
+            locality_config_specifier: self.preference().is_shared_out().then_some(weighted),
             ..Default::default()
-        });
-        let thresholds = cds::circuit_breakers::Thresholds {
-            max_connections: limit(tcp.and_then(|tcp| tcp.max_connections)),
-            max_pending_requests: limit(http.and_then(|http| http.http1_max_pending_requests)),
-            max_requests: limit(http.and_then(|http| http.http2_max_requests)),
-            max_retries: limit(http.and_then(|http| http.max_retries)),
-            retry_budget: budget,
-            ..Default::default()
-        };
-        cds::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() }
+        }
     }
 
     /// Automatic mutual TLS to those who take it, unless the rule says otherwise.
     fn secure(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
-        match &self.policy.tls {
-            Some(settings) => match settings.mode {
-                ClientTlsMode::Disable => {}
-                ClientTlsMode::IstioMutual => {
-                    let sni = if settings.sni.is_empty() { name.sni() } else { settings.sni.clone() };
-                    cluster.transport_socket = Some(self.istio(&sni, &settings.subject_alt_names));
-                }
-                ClientTlsMode::Simple | ClientTlsMode::Mutual => {
-                    let http2 = self.port.protocol.is_http2();
-                    cluster.transport_socket = Some(originate(settings, if http2 { &["h2"] } else { &[] }));
-                }
-            },
-            None => {
-                let mesh = self.world.mesh.enable_auto_mtls.unwrap_or(true) && !self.service.external;
-                if mesh && self.service.resolution == Resolution::Endpoints {
-                    let criteria = structure([("tlsMode", text("istio"))]);
-                    cluster.transport_socket_matches = vec![TransportSocketMatch {
-                        name: "tlsMode-istio".to_owned(),
-                        r#match: Some(criteria),
-                        transport_socket: Some(self.istio(&name.sni(), &[])),
-                    }];
-                }
+        let Some(settings) = &self.policy.tls else { return self.secure_automatically(cluster, name) };
+        match settings.mode {
+            ClientTlsMode::Disable => {}
+            ClientTlsMode::IstioMutual => {
+                let sni = if settings.sni.is_empty() { name.sni() } else { settings.sni.clone() };
+                cluster.transport_socket = Some(self.istio(&sni, &settings.subject_alt_names));
+            }
+            ClientTlsMode::Simple | ClientTlsMode::Mutual => {
+                let alpn: &[&str] = if self.port.protocol.is_http2() { &["h2"] } else { &[] };
+                cluster.transport_socket = Some(originate(settings, self.service, alpn));
             }
         }
     }
 
+    /// By what each endpoint says. Of an endpoint that the caller chose itself nothing is known, so that all of them must
+    /// take it (Istio's rule for headless services).
+    fn secure_automatically(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
+        if self.service.external || !self.world.mesh.enable_auto_mtls.unwrap_or(true) {
+            return;
+        }
+        if self.discovery() == DiscoveryType::OriginalDst {
+            let mut all = self.instances().peekable();
+            if all.peek().is_some() && all.all(|instance| instance.takes_mtls) {
+                cluster.transport_socket = Some(self.istio(&name.sni(), &[]));
+            }
+            return;
+        }
+        cluster.transport_socket_matches = vec![TransportSocketMatch {
+            name: "tlsMode-istio".to_owned(),
+            r#match: Some(structure([("tlsMode", text("istio"))])),
+            transport_socket: Some(self.istio(&name.sni(), &[])),
+        }];
+    }
+
     /// Istio's mutual TLS: the endpoint must be one of the service's own accounts.
     fn istio(&self, sni: &str, names: &[String]) -> core::TransportSocket {
-        let chosen = self
-            .port
-            .instances
-            .iter()
-            .filter(|instance| self.labels.is_none_or(|labels| selects(labels, &instance.labels)));
-        let uri = |(namespace, account): (&str, &str)| {
+        let uri = |instance: &Instance| {
+            let (namespace, account) = (&instance.namespace, &instance.service_account);
             format!("spiffe://{}/ns/{namespace}/sa/{account}", self.world.trust_domain)
         };
-        let own: BTreeSet<String> = chosen.map(|one| uri((&one.namespace, &one.service_account))).collect();
-        let uris: Vec<&String> = if names.is_empty() { own.iter().collect() } else { names.iter().collect() };
-        let sans = uris.into_iter().map(|uri| tls::SubjectAltNameMatcher {
-            san_type: tls::subject_alt_name_matcher::SanType::Uri as i32,
-            matcher: Some(exact(uri)),
-            ..Default::default()
-        });
+        let known = self.instances().filter(|instance| !instance.service_account.is_empty());
+        let mut own: BTreeSet<String> = known.map(uri).collect();
+        own.extend(self.service.subject_alt_names.iter().cloned());
+        let sans = if names.is_empty() {
+            own.iter().map(|name| san(name)).collect()
+        } else {
+            names.iter().map(|name| san(name)).collect()
+        };
         let combined = tls::common_tls_context::CombinedCertificateValidationContext {
             default_validation_context: Some(tls::CertificateValidationContext {
-                match_typed_subject_alt_names: sans.collect(),
+                match_typed_subject_alt_names: sans,
                 ..Default::default()
             }),
             validation_context_sds_secret_config: Some(sds("ROOTCA")),
@@ -412,20 +430,50 @@ impl<'a> Outbound<'a> {
     }
 }
 
-/// TLS that the proxy begins on the application's behalf.
-fn originate(settings: &api::ClientTls, alpn: &[&str]) -> core::TransportSocket {
+/// The limits of a policy.
+fn breakers(policy: &Policy) -> cds::CircuitBreakers {
+    let pool = policy.connection_pool.as_ref();
+    let (tcp, http) = (pool.and_then(|pool| pool.tcp.as_ref()), pool.and_then(|pool| pool.http.as_ref()));
+    let limit = |value: Option<u32>| Some(number(value.filter(|value| *value > 0).unwrap_or(u32::MAX)));
+    let budget = policy.retry_budget.as_ref().map(|budget| cds::circuit_breakers::thresholds::RetryBudget {
+        budget_percent: budget.percent.as_ref().map(|percent| Percent { value: percent.value }),
+        min_retry_concurrency: budget.min_retry_concurrency.map(number),
+        ..Default::default()
+    });
+    let thresholds = cds::circuit_breakers::Thresholds {
+        max_connections: limit(tcp.and_then(|tcp| tcp.max_connections)),
+        max_pending_requests: limit(http.and_then(|http| http.http1_max_pending_requests)),
+        max_requests: limit(http.and_then(|http| http.http2_max_requests)),
+        max_retries: limit(http.and_then(|http| http.max_retries)),
+        retry_budget: budget,
+        ..Default::default()
+    };
+    cds::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() }
+}
+
+/// A name that a certificate may have. `*.suffix` stands for every name with that suffix.
+fn san(name: &str) -> tls::SubjectAltNameMatcher {
+    use tls::subject_alt_name_matcher::SanType;
+    let kind = if name.contains("://") { SanType::Uri } else { SanType::Dns };
+    let matcher = if name.starts_with('*') { wildcard(name) } else { exact(name) };
+    tls::SubjectAltNameMatcher { san_type: kind as i32, matcher: Some(matcher), ..Default::default() }
+}
+
+/// TLS that the proxy begins on the application's behalf. Where the rule does not say whom to ask for and whom to accept,
+/// it is the host.
+fn originate(settings: &api::ClientTls, service: &Service, alpn: &[&str]) -> core::TransportSocket {
     let root = match settings.ca_certificates.as_str() {
         "" | "system" => "file-root:system".to_owned(),
         file => format!("file-root:{file}"),
     };
-    let sans = settings.subject_alt_names.iter().map(|name| tls::SubjectAltNameMatcher {
-        san_type: tls::subject_alt_name_matcher::SanType::Dns as i32,
-        matcher: Some(exact(name)),
-        ..Default::default()
-    });
+    let asked = if settings.sni.is_empty() { service.host.clone() } else { settings.sni.clone() };
+    let said = or_default(&settings.subject_alt_names, &service.subject_alt_names);
+    let sans = or_default(said, std::slice::from_ref(&asked)).iter().map(|name| san(name)).collect();
+    // A server name has no wildcards.
+    let sni = if asked.starts_with('*') { String::new() } else { asked.clone() };
     let combined = tls::common_tls_context::CombinedCertificateValidationContext {
         default_validation_context: Some(tls::CertificateValidationContext {
-            match_typed_subject_alt_names: sans.collect(),
+            match_typed_subject_alt_names: sans,
             ..Default::default()
         }),
         validation_context_sds_secret_config: Some(sds(&root)),
@@ -441,11 +489,7 @@ fn originate(settings: &api::ClientTls, alpn: &[&str]) -> core::TransportSocket 
             .then_some(tls::common_tls_context::ValidationContextType::CombinedValidationContext(combined)),
         ..Default::default()
     };
-    socket(&tls::UpstreamTlsContext {
-        common_tls_context: Some(common),
-        sni: settings.sni.clone(),
-        ..Default::default()
-    })
+    socket(&tls::UpstreamTlsContext { common_tls_context: Some(common), sni, ..Default::default() })
 }
 
 pub(super) fn sds(name: &str) -> tls::SdsSecretConfig {

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use galley::api::{MeshConfig, MtlsMode, PeerAuthentication, TlsProtocol};
+use galley::api::{MeshConfig, MtlsMode, TlsProtocol};
 use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Protocol, ports};
 
 use super::authorization::Policies;
@@ -19,9 +19,9 @@ use super::outbound::every;
 use super::route::prefix;
 use super::wire::{address, any, duration, flag, number};
 use crate::kind::Kind;
-use crate::proxy::{Proxy, selects};
+use crate::proxy::Proxy;
 use crate::resource::Resources;
-use crate::world::{Service, World};
+use crate::world::{Modes, Port, Service, World};
 
 const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 /// How Istio's own mutual TLS introduces itself.
@@ -36,11 +36,12 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
     let mut chains = vec![blackhole(world)];
     let mut sniffs = false;
     let served = served(world, proxy);
-    for (&port, &(service, protocol)) in &served {
+    for (&port, &(service, declared)) in &served {
+        let protocol = declared.protocol;
         resources.add(
             Kind::Cluster,
             &ClusterName::inbound(port).to_string(),
-            &cluster::inbound(service, port, protocol),
+            &cluster::inbound(world, service, declared, port),
         );
         sniffs |= protocol == Protocol::Auto;
         let one = Inbound { world, policies: &policies, port, cluster: ClusterName::inbound(port).to_string() };
@@ -65,7 +66,7 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         traffic_direction: core::TrafficDirection::Inbound as i32,
         filter_chains: chains,
         listener_filters,
-        listener_filters_timeout: Some(duration(Duration::ZERO)),
+        listener_filters_timeout: Some(duration(world.mesh.protocol_detection_timeout.unwrap_or_default())),
         continue_on_listener_filters_timeout: true,
         ..Default::default()
     };
@@ -86,48 +87,22 @@ fn blackhole(world: &World) -> lds::FilterChain {
 }
 
 /// The ports of the workload that some service names, each with the first service that does.
-fn served<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, (&'a Service, Protocol)> {
+fn served<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, (&'a Service, &'a Port)> {
     let mut found = BTreeMap::new();
     for served in world.served_by(&proxy.ip().to_string()) {
-        let Some(service) = world.services.get(&served.host) else { continue };
-        let port = service.ports.iter().find(|port| port.number == served.service_port);
-        if let Some(port) = port {
-            found.entry(served.port).or_insert((service, port.protocol));
+        for service in world.services.registered(&served.host) {
+            let port = service.ports.iter().find(|port| port.number == served.service_port);
+            if let Some(port) = port {
+                found.entry(served.port).or_insert((service, port));
+            }
         }
     }
     found
 }
 
-/// The mode in force: of the port, the workload, the namespace, the mesh; the oldest of equals counts. Istio's default is
-/// PERMISSIVE.
+/// The mode in force.
 pub(super) fn mode(world: &World, proxy: &Proxy, port: u16) -> MtlsMode {
-    let mut found = MtlsMode::Permissive;
-    let all = || world.objects.peer_authentications.values();
-    let selected = |spec: &PeerAuthentication| {
-        spec.selector
-            .as_ref()
-            .filter(|selector| !selector.match_labels.is_empty())
-            .map(|selector| selects(&selector.match_labels, &proxy.labels))
-    };
-    let mut apply = |namespace: &str, workload: bool| {
-        let mut candidates: Vec<_> = all()
-            .filter(|object| *object.meta.namespace == *namespace && selected(&object.spec) == workload.then_some(true))
-            .collect();
-        candidates.sort_by(|one, other| one.meta.precedence().cmp(&other.meta.precedence()));
-        let Some(object) = candidates.first() else { return };
-        let of_port = object.spec.port_level_mtls.get(&port).filter(|_| workload);
-        let whole = object.spec.mtls.as_ref().map(|mtls| mtls.mode);
-        let said = [of_port.map(|mtls| mtls.mode), whole].into_iter().flatten().find(|mode| *mode != MtlsMode::Unset);
-        if let Some(mode) = said {
-            found = mode;
-        }
-    };
-    apply(world.root_namespace(), false);
-    if proxy.namespace() != world.root_namespace() {
-        apply(proxy.namespace(), false);
-    }
-    apply(proxy.namespace(), true);
-    found
+    Modes::of(&world.objects, world.root_namespace()).mode(proxy.namespace(), &proxy.labels, port)
 }
 
 /// The ports of which the workload's PeerAuthentications speak.

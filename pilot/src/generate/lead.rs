@@ -202,7 +202,7 @@ fn weights(asker: &Asker<'_>, route: &[api::RouteDestination], own: &str) -> Vec
 /// What the DestinationRule of a cluster says of silence.
 fn idle(asker: &Asker<'_>, cluster: &str) -> Option<Duration> {
     let name: ClusterName = cluster.parse().ok()?;
-    let service = asker.world.services.get(&name.host)?;
+    let service = asker.world.service(asker.proxy, &name.host)?;
     let rule = asker.world.destination_rule(service, asker.proxy.namespace());
     let pool = Policy::of(rule.map(|rule| &*rule.spec), &name.subset, name.port).connection_pool?;
     pool.tcp?.idle_timeout

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::listener::v3 as lds;
 use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
-use galley::api::MeshOutboundMode;
+use galley::api::{MeshConfig, MeshOutboundMode};
 use mesh_types::{BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, ports};
 
 use super::cluster;
@@ -52,7 +52,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
 /// A port that is not declared as HTTP: a listener at each address, and routes where the protocol was not declared.
 fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources: &mut Resources) {
     let leads = leads(world, proxy, service, port);
-    for ip in addresses(service, port) {
+    for ip in service.called_at(port) {
         resources.add(Kind::Listener, &at(ip, port.number), &byte_listener(world, service, port, ip, &leads));
     }
     if !port.protocol.is_opaque() {
@@ -62,7 +62,7 @@ fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources
 
 /// What changes with the instances of a service: one without addresses of its own is found at theirs.
 pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, resources: &mut Resources) {
-    if proxy.is_gateway() || !service.addresses.is_empty() {
+    if proxy.is_gateway() || !service.addresses.is_empty() || is_unaddressed(service) {
         return;
     }
     for port in service.ports.iter().filter(|port| !port.protocol.is_http()) {
@@ -90,7 +90,7 @@ pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resou
     let ip: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
     let (service, port) = world.at_address(ip).filter(sees).find_map(|service| {
         let port = service.ports.iter().find(|one| one.number == port && !one.protocol.is_http())?;
-        addresses(service, port).contains(&ip).then_some((service, port))
+        service.called_at(port).contains(&ip).then_some((service, port))
     })?;
     let leads = leads(world, proxy, service, port);
     let clusters: BTreeSet<&String> = leads.iter().flat_map(Lead::clusters).collect();
@@ -114,7 +114,7 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
         return Some(Resource::new(Kind::Route, &shell, mentions));
     }
     let (host, port) = name.rsplit_once(':')?;
-    let service = world.services.get(host).filter(|service| world.sees(proxy, service))?;
+    let service = world.service(proxy, host).filter(|service| world.sees(proxy, service))?;
     let port: u16 = port.parse().ok()?;
     let declared = service.ports.iter().find(|one| one.number == port)?;
     if declared.protocol.is_opaque() || declared.protocol.is_http() {
@@ -153,7 +153,7 @@ fn called<'a>(world: &'a World, proxy: &Proxy, authority: &str) -> Vec<&'a Servi
         format!("{authority}{cluster}"),
         format!("{authority}.cluster.local"),
     ];
-    names.iter().filter_map(|name| world.services.get(name)).collect()
+    names.iter().filter_map(|name| world.service(proxy, name)).collect()
 }
 
 /// The clusters that routes lead to.
@@ -251,15 +251,10 @@ fn about(service: &Service, port: &Port) -> String {
     format!("service|{}|{}|", port.number, service.host)
 }
 
-/// Where a service can be called: at its addresses, or its endpoints' if it has none.
-fn addresses(service: &Service, port: &Port) -> Vec<IpAddr> {
-    let headless = || port.instances.iter().filter_map(|instance| instance.address.parse().ok()).collect();
-    if service.addresses.is_empty() { headless() } else { service.addresses.clone() }
-}
-
 /// True for a service that is not called at addresses that are known: by name alone.
 fn is_unaddressed(service: &Service) -> bool {
-    service.addresses.is_empty() && service.resolution != Resolution::Endpoints
+    let known = matches!(service.resolution, Resolution::Endpoints | Resolution::Headless);
+    service.addresses.is_empty() && !known && !service.alias
 }
 
 /// A port on every address: HTTP, which tells by its authority whom it is for, TLS, which tells by its server name, and
@@ -319,7 +314,7 @@ impl<'a> Everywhere<'a> {
         lds::Listener {
             filter_chains: chains,
             default_filter_chain: Some(rest.unwrap_or_else(|| elsewhere(self.world, self.proxy))),
-            ..inspected(redirected(&name, &every(self.port)), inspectors)
+            ..inspected(&self.world.mesh, redirected(&name, &every(self.port)), inspectors)
         }
     }
 }
@@ -340,10 +335,10 @@ fn spoken(world: &World, listener: &str, routes: String) -> lds::FilterChain {
 }
 
 /// A listener that looks at the first bytes, whichever side they come from.
-fn inspected(listener: lds::Listener, inspectors: &[&str]) -> lds::Listener {
+fn inspected(mesh: &MeshConfig, listener: lds::Listener, inspectors: &[&str]) -> lds::Listener {
     lds::Listener {
         listener_filters: inspectors.iter().map(|name| inspector(name)).collect(),
-        listener_filters_timeout: Some(duration(Duration::ZERO)),
+        listener_filters_timeout: Some(duration(mesh.protocol_detection_timeout.unwrap_or_default())),
         continue_on_listener_filters_timeout: true,
         ..listener
     }
@@ -364,13 +359,13 @@ fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr, lead
     }
     let listener = lds::Listener { default_filter_chain: rest, ..listener };
     if port.protocol.is_tls() {
-        return lds::Listener { filter_chains: chains, ..inspected(listener, &["tls_inspector"]) };
+        return lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &["tls_inspector"]) };
     }
     if port.protocol.is_opaque() {
         return lds::Listener { filter_chains: chains, ..listener };
     }
     chains.push(spoken(world, &name, own_routes(service, port)));
-    lds::Listener { filter_chains: chains, ..inspected(listener, &["tls_inspector", "http_inspector"]) }
+    lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &["tls_inspector", "http_inspector"]) }
 }
 
 /// Routes of one service alone, for a port whose protocol was not declared.

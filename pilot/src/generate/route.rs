@@ -55,7 +55,9 @@ impl Asker<'_> {
         let mut found: Vec<_> = all
             .filter(|object| {
                 let own = &object.meta.namespace;
-                crate::world::is_exported(&object.spec.export_to, own, self.proxy.namespace())
+                let default = &self.world.mesh.default_virtual_service_export_to;
+                let export_to = crate::world::or_default(&object.spec.export_to, default);
+                crate::world::is_exported(export_to, own, self.proxy.namespace())
                     && uses(&object.spec.gateways, own, self.gateway)
             })
             .collect();
@@ -208,7 +210,7 @@ impl Asker<'_> {
         };
         let rewrite = rule.rewrite.as_ref();
         let host = rewrite.map(|rewrite| rewrite.authority.as_str()).filter(|host| !host.is_empty());
-        let service = self.world.services.get(&self.world.full_host(&first.host, own));
+        let service = self.world.service(self.proxy, &self.world.full_host(&first.host, own));
         let port = service.map(|service| self.port_of(first, service)).unwrap_or(self.port);
         Some(rds::RouteAction {
             cluster_specifier: Some(specifier),
@@ -239,7 +241,7 @@ impl Asker<'_> {
     /// The cluster of a destination; its port is the called one, or the service's only one.
     pub(super) fn cluster(&self, to: &api::Destination, own: &str) -> String {
         let host = self.world.full_host(&to.host, own);
-        let port = match self.world.services.get(&host) {
+        let port = match self.world.service(self.proxy, &host) {
             Some(service) => self.port_of(to, service),
             None => to.port.as_ref().map_or(self.port, |port| port.number),
         };

@@ -22,6 +22,13 @@ object! {
     where { "required": ["host"] }
 }
 
+impl DestinationRule {
+    /// All its policies: for the whole host, then for each subset.
+    pub fn policies(&self) -> impl Iterator<Item = &TrafficPolicy> {
+        self.traffic_policy.iter().chain(self.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref()))
+    }
+}
+
 object! {
     /// A named part of a host's workloads.
     pub struct Subset {
