@@ -1,6 +1,8 @@
 //! What an object must satisfy beyond its types, as Istio's own validation asks.
 
 mod gateway;
+mod http_route;
+mod mesh;
 mod routing;
 mod security;
 mod service_entry;
@@ -9,6 +11,7 @@ mod sidecar;
 mod tests;
 mod traffic;
 
+use crate::api::MeshConfig;
 use crate::diagnostic::{Code, Severity};
 use crate::node::{Node, Position, Value};
 use crate::object::AnyObject;
@@ -27,6 +30,13 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::Gateway(object) => checker.gateway(&object.spec),
         _ => {}
     }
+    checker.problems
+}
+
+/// What is wrong with the settings of the mesh; positions are found in their own text.
+pub(crate) fn check_mesh(mesh: &MeshConfig, document: &Node) -> Vec<Problem> {
+    let mut checker = Checker { document, problems: Vec::new() };
+    checker.mesh(mesh);
     checker.problems
 }
 

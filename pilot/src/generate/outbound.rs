@@ -140,7 +140,9 @@ pub(super) fn virtual_host(world: &World, proxy: &Proxy, name: &str) -> Option<R
     };
     let unregistered = || {
         let mut hosts = unregistered(&asker).into_iter();
-        hosts.find_map(|host| Some(rds::VirtualHost { domains: domains::that_hold(host.domains.clone(), authority)?, ..host }))
+        hosts.find_map(|host| {
+            Some(rds::VirtualHost { domains: domains::that_hold(host.domains.clone(), authority)?, ..host })
+        })
     };
     let host = of_service().or_else(unregistered)?;
     let mentions = clusters(std::slice::from_ref(&host));

@@ -125,11 +125,7 @@ pub(super) fn admitted<'a>(
 
 /// The narrower of two hosts, if it is within the other.
 fn intersection<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
-    if one == other || host_matches(one, other) {
-        Some(other)
-    } else {
-        host_matches(other, one).then_some(one)
-    }
+    if one == other || host_matches(one, other) { Some(other) } else { host_matches(other, one).then_some(one) }
 }
 
 fn to_https() -> rds::Route {

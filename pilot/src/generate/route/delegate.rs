@@ -126,7 +126,11 @@ fn joined(outer: &str, inner: &str) -> String {
 }
 
 /// The inner test, if it lets nothing pass that the outer one does not; of one alone, that one.
-fn narrower(outer: Option<&StringMatch>, inner: Option<&StringMatch>, ignore_case: bool) -> Option<Option<StringMatch>> {
+fn narrower(
+    outer: Option<&StringMatch>,
+    inner: Option<&StringMatch>,
+    ignore_case: bool,
+) -> Option<Option<StringMatch>> {
     let (Some(outer), Some(inner)) = (outer, inner) else { return Some(outer.or(inner).cloned()) };
     let folded = |text: &str| if ignore_case { text.to_ascii_lowercase() } else { text.to_owned() };
     let fits = match (outer, inner) {
@@ -198,7 +202,8 @@ mod tests {
         assert_eq!(both(&uri("/a"), &uri("/admin-of-all")), Some(uri("/admin-of-all")), "it begins with /a");
         assert_eq!(both(&uri("/a/"), &uri("/admin")), None);
         assert_eq!(both(&uri("/a"), &uri("/")), None, "wider than what was delegated");
-        let exact = HttpMatch { uri: Some(StringMatch::Exact("/A/b".to_owned())), ignore_uri_case: true, ..Default::default() };
+        let exact =
+            HttpMatch { uri: Some(StringMatch::Exact("/A/b".to_owned())), ignore_uri_case: true, ..Default::default() };
         assert_eq!(both(&uri("/a"), &exact), None, "one asks for case, the other does not");
         let folded = HttpMatch { ignore_uri_case: true, ..uri("/a") };
         assert_eq!(both(&folded, &exact), Some(exact));

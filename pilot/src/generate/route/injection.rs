@@ -19,9 +19,9 @@ pub(super) fn injection(rule: &api::FaultInjection) -> Option<Any> {
         })
     });
     let abort = rule.abort.as_ref().and_then(|abort| {
-        let kind = match (abort.http_status, abort.grpc_status.as_str()) {
-            (Some(status), _) => fault::fault_abort::ErrorType::HttpStatus(status),
-            (None, word) => fault::fault_abort::ErrorType::GrpcStatus(grpc_code(word)?),
+        let kind = match abort.http_status {
+            Some(status) => fault::fault_abort::ErrorType::HttpStatus(status),
+            None => fault::fault_abort::ErrorType::GrpcStatus(abort.grpc_code()?),
         };
         let percentage = Some(share(abort.percentage.as_ref(), None));
         Some(fault::FaultAbort { percentage, error_type: Some(kind), ..Default::default() })
@@ -31,29 +31,4 @@ pub(super) fn injection(rule: &api::FaultInjection) -> Option<Any> {
     }
     let message = fault::HttpFault { delay, abort, ..Default::default() };
     Some(any("envoy.extensions.filters.http.fault.v3.HTTPFault", &message))
-}
-
-/// gRPC's codes by name, or as a number.
-fn grpc_code(word: &str) -> Option<u32> {
-    const WORDS: [&str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    let by_name = WORDS.iter().position(|one| *one == word).and_then(|at| u32::try_from(at).ok());
-    by_name.or_else(|| word.parse().ok().filter(|code| *code <= 16))
 }

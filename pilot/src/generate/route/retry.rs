@@ -68,7 +68,10 @@ mod tests {
         assert_eq!(default.num_retries, Some(number(2)));
         let named = api::HttpRetry { attempts: 3, retry_on: "503, reset".to_owned(), ..Default::default() };
         let named = policy(Some(&named), false).unwrap();
-        assert_eq!((named.retry_on.as_str(), &*named.retriable_status_codes), ("reset,retriable-status-codes", &[503][..]));
+        assert_eq!(
+            (named.retry_on.as_str(), &*named.retriable_status_codes),
+            ("reset,retriable-status-codes", &[503][..])
+        );
         assert_eq!(policy(Some(&api::HttpRetry::default()), false), None);
     }
 
