@@ -138,12 +138,9 @@ pub(super) fn virtual_host(world: &World, proxy: &Proxy, name: &str) -> Option<R
             (world.sees(proxy, service) && speaks_http(service, port)).then(|| host(&asker, service, domains))
         })
     };
-    let unregistered = || {
-        let mut hosts = unregistered(&asker).into_iter();
-        hosts.find_map(|host| {
-            Some(rds::VirtualHost { domains: domains::that_hold(host.domains.clone(), authority)?, ..host })
-        })
-    };
+    // Wildcards are in the route configuration already.
+    let is_called = |host: &rds::VirtualHost| host.domains.iter().any(|name| name == authority);
+    let unregistered = || unregistered(&asker).into_iter().find(is_called);
     let host = of_service().or_else(unregistered)?;
     let mentions = clusters(std::slice::from_ref(&host));
     Some(Resource::new(Kind::VirtualHost, &host, mentions))
