@@ -268,7 +268,11 @@ fn read_mesh(text: &str) -> Result<api::MeshConfig, Vec<Problem>> {
     let Some(document) = documents.first() else { return Ok(api::MeshConfig::default()) };
     let mut reader = Reader::default();
     let mesh = api::MeshConfig::read(document, &mut reader);
-    match (mesh, reader.into_problems()) {
+    let mut problems = reader.into_problems();
+    if let Some(mesh) = &mesh {
+        problems.extend(validate::check_mesh(mesh, document));
+    }
+    match (mesh, problems) {
         (Some(mesh), problems) if problems.is_empty() => Ok(mesh),
         (_, problems) => Err(problems),
     }

@@ -1,7 +1,8 @@
 //! What an object must satisfy beyond its types, as Istio's own validation asks.
 
 mod gateway;
-mod mesh_config;
+mod http_route;
+mod mesh;
 mod routing;
 mod security;
 mod service_entry;
@@ -10,6 +11,7 @@ mod sidecar;
 mod tests;
 mod traffic;
 
+use crate::api::MeshConfig;
 use crate::diagnostic::{Code, Severity};
 use crate::kind::Kind;
 use crate::node::{Node, Position, Value};
@@ -27,7 +29,6 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::WorkloadEntry(object) => checker.workload_entry(&object.spec),
-        AnyObject::MeshConfig(object) => checker.mesh_config(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
         AnyObject::Gateway(object) => checker.gateway(&object.spec),
         AnyObject::EnvoyFilter(_)
@@ -38,6 +39,13 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         | AnyObject::TrafficExtension(_) => checker.unserved_kind(object.kind()),
         _ => {}
     }
+    checker.problems
+}
+
+/// What is wrong with the settings of the mesh; positions are found in their own text.
+pub(crate) fn check_mesh(mesh: &MeshConfig, document: &Node) -> Vec<Problem> {
+    let mut checker = Checker { document, problems: Vec::new() };
+    checker.mesh(mesh);
     checker.problems
 }
 

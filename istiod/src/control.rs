@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use citadel::{CertificateServer, Service};
-use galley::{Objects, State};
+use galley::State;
 use mesh_runtime::drain;
 use mesh_tls::{ServerTls, grpc};
 use mesh_types::TrustDomain;

@@ -92,7 +92,7 @@ mod tests {
     fn policy(on: RetryOn) -> RetryPolicy {
         RetryPolicy {
             on,
-            status_codes: vec![503],
+            status_codes: Vec::new(),
             attempts: 2,
             per_try_timeout: None,
             base_interval: Duration::from_millis(25),
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn istios_default_policy() {
-        let answers = [(503, None, true), (500, None, false), (200, Some("14"), true), (200, Some("0"), false)];
+        let answers = [(503, None, false), (500, None, false), (200, Some("14"), true), (200, Some("0"), false)];
         for (status, grpc, want) in answers {
             assert_eq!(wants(&istio(), &Tried::Answer(&answer(status, grpc))), want, "{status} {grpc:?}");
         }

@@ -4,7 +4,7 @@ mod cors;
 mod decide;
 mod decision;
 mod find;
-pub mod format;
+mod format;
 mod hash;
 mod prepare;
 mod rewrite;

@@ -11,7 +11,7 @@ pub enum Protocol {
     Http2,
     /// gRPC: HTTP/2 with trailers and gRPC status.
     Grpc,
-    /// gRPC-Web, bridged to gRPC at the proxy.
+    /// gRPC-Web: HTTP that is carried as it is. Its server speaks it, or has its own bridge to gRPC.
     GrpcWeb,
     /// HTTPS: opaque TLS to the mesh, terminated by a gateway.
     Https,

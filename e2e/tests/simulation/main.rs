@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod edge;
 mod mesh;
+mod routing;
 
 use mesh::Mesh;
 use weft_proxy::sim::{Fate, Opening};

@@ -41,6 +41,37 @@ impl Mesh {
         self.decide(workload, [10, 0, 0, 99].into(), &connection, &mut head(method, host, path, fields))
     }
 
+    /// What the sidecar of a workload makes of a call, with the request as it goes on.
+    pub(crate) fn sent(&self, workload: &str, host: &str, path: &str) -> (Fate, String) {
+        let mut head = head("GET", host, path, &[]);
+        let connection = Connection {
+            listener: "virtualOutbound".into(),
+            destination: ([10, 96, 0, 12], 9080).into(),
+            source: ([10, 0, 0, 99], 40_000).into(),
+            identity: None,
+            opening: Opening::Http,
+        };
+        let fate = self.decide(workload, [10, 0, 0, 99].into(), &connection, &mut head);
+        (fate, String::from_utf8_lossy(head.path()).into_owned())
+    }
+
+    /// What the sidecar of a workload makes of a call to an address.
+    pub(crate) fn get_at(&self, workload: &str, destination: &str, host: &str, path: &str) -> Fate {
+        let connection = Connection {
+            listener: "virtualOutbound".into(),
+            destination: destination.parse().unwrap(),
+            source: ([10, 0, 0, 99], 40_000).into(),
+            identity: None,
+            opening: Opening::Http,
+        };
+        self.decide(workload, [10, 0, 0, 99].into(), &connection, &mut head("GET", host, path, &[]))
+    }
+
+    /// What a gateway answers on a port of its own.
+    pub(crate) fn edge(&self, port: u16, host: &str, path: &str) -> Fate {
+        self.edge_at(port, Opening::Http, &mut head("GET", host, path, &[]))
+    }
+
     /// Where the sidecar of a workload carries a connection of its application.
     pub(crate) fn carry(&self, workload: &str, destination: &str, opening: Opening) -> Fate {
         let connection = Connection {
@@ -55,6 +86,10 @@ impl Mesh {
 
     /// Where a gateway carries a connection to a port of it.
     pub(crate) fn at_gateway(&self, port: u16, opening: Opening) -> Fate {
+        self.edge_at(port, opening, &mut RequestHead::default())
+    }
+
+    fn edge_at(&self, port: u16, opening: Opening, head: &mut RequestHead) -> Fate {
         let connection = Connection {
             listener: format!("0.0.0.0_{port}"),
             destination: ([10, 0, 0, 50], port).into(),
@@ -63,7 +98,7 @@ impl Mesh {
             opening,
         };
         let labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
-        self.through(NodeKind::Router, labels, [10, 0, 0, 50].into(), &connection, &mut RequestHead::default())
+        self.through(NodeKind::Router, labels, [10, 0, 0, 50].into(), &connection, head)
     }
 
     /// What a workload's sidecar makes of a call to it by an account of its own namespace, or by nobody who is known.

@@ -1,5 +1,7 @@
 //! Gateways.
 
+use std::collections::BTreeSet;
+
 use mesh_types::Protocol;
 
 use super::Checker;
@@ -10,6 +12,7 @@ use crate::path::FieldPath;
 impl Checker<'_> {
     pub(super) fn gateway(&mut self, spec: &Gateway) {
         let path = FieldPath::default().field("spec");
+        let mut names = BTreeSet::new();
         for (index, server) in spec.servers.iter().enumerate() {
             let path = path.field("servers").index(index);
             let Some(port) = &server.port else {
@@ -24,6 +27,13 @@ impl Checker<'_> {
                 let message = format!("{:?} is no protocol of a gateway", port.protocol);
                 self.error(Code::Invalid, &path.field("port").field("protocol"), &message);
             }
+            if protocol == Some(Protocol::Udp) {
+                self.unserved(&path.field("port").field("protocol"));
+            }
+            if !port.name.is_empty() && !names.insert(&port.name) {
+                let message = format!("{:?} is the name of another server's port", port.name);
+                self.error(Code::Invalid, &path.field("port").field("name"), &message);
+            }
             if server.hosts.is_empty() {
                 self.error(Code::Missing, &path.field("hosts"), "must be set");
             }
@@ -31,6 +41,7 @@ impl Checker<'_> {
                 self.unserved(&path.field("bind"));
             }
             match &server.tls {
+                Some(tls) if protocol.is_some_and(Protocol::is_http) => self.plain_tls(tls, &path.field("tls")),
                 Some(tls) => self.server_tls(tls, &path.field("tls")),
                 None if protocol.is_some_and(Protocol::is_tls) => {
                     self.error(Code::Missing, &path.field("tls"), "must be set for HTTPS and TLS");
@@ -40,7 +51,38 @@ impl Checker<'_> {
         }
     }
 
+    /// On a server of plain HTTP, TLS can only be redirected to.
+    fn plain_tls(&mut self, tls: &ServerTls, path: &FieldPath) {
+        let redirect = ServerTls { https_redirect: tls.https_redirect, ..ServerTls::default() };
+        if *tls != redirect {
+            let message = "can only have httpsRedirect where the protocol is HTTP; HTTPS has the rest";
+            self.error(Code::Invalid, path, message);
+        }
+    }
+
+    /// A secret by its name. Istio's other sources of certificates are not served.
+    fn credential(&mut self, name: &str, path: &FieldPath) {
+        let plain = name.strip_prefix("kubernetes://").unwrap_or(name);
+        if plain.contains([':', '/']) {
+            let message = format!("{name:?} is not supported; it must be a secret's name, perhaps after kubernetes://");
+            self.error(Code::Unsupported, path, &message);
+        }
+    }
+
     fn server_tls(&mut self, tls: &ServerTls, path: &FieldPath) {
+        if tls.https_redirect {
+            self.error(Code::Invalid, &path.field("httpsRedirect"), "is for servers whose protocol is HTTP");
+        }
+        if !tls.credential_name.is_empty() && !tls.credential_names.is_empty() {
+            self.error(Code::Invalid, &path.field("credentialNames"), "must not be set with credentialName");
+        }
+        if tls.credential_names.len() > 2 {
+            self.error(Code::Invalid, &path.field("credentialNames"), "must be at most two");
+        }
+        self.credential(&tls.credential_name, &path.field("credentialName"));
+        for (index, name) in tls.credential_names.iter().enumerate() {
+            self.credential(name, &path.field("credentialNames").index(index));
+        }
         let named = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
         let terminates =
             matches!(tls.mode, ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);

@@ -1,13 +1,21 @@
 //! VirtualServices.
 
 use super::Checker;
-use crate::api::{Destination, HttpRoute, StringMatch, VirtualService};
+use crate::api::{Destination, VirtualService};
 use crate::diagnostic::Code;
 use crate::path::FieldPath;
 
 impl Checker<'_> {
     pub(super) fn virtual_service(&mut self, spec: &VirtualService) {
         let path = FieldPath::default().field("spec");
+        if spec.hosts.is_empty() {
+            self.delegate(spec, &path);
+        }
+        let is_in_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|name| name == "mesh");
+        if let Some(index) = spec.hosts.iter().position(|host| host == "*").filter(|_| is_in_mesh) {
+            let message = "\"*\" is only for gateways; without gateways, or with mesh among them, name hosts";
+            self.error(Code::Invalid, &path.field("hosts").index(index), message);
+        }
         for (index, route) in spec.http.iter().enumerate() {
             self.http_route(route, &path.field("http").index(index));
         }
@@ -36,6 +44,22 @@ impl Checker<'_> {
         }
     }
 
+    /// An object without hosts is there for others to refer to: it has rules of HTTP alone, which refer no further.
+    fn delegate(&mut self, spec: &VirtualService, path: &FieldPath) {
+        let unfit =
+            [("gateways", !spec.gateways.is_empty()), ("tls", !spec.tls.is_empty()), ("tcp", !spec.tcp.is_empty())];
+        for (field, _) in unfit.iter().filter(|(_, set)| *set) {
+            self.error(Code::Invalid, &path.field(field), "must not be set without hosts, in a delegate");
+        }
+        if spec.http.is_empty() {
+            self.error(Code::Missing, &path.field("hosts"), "must be set; a delegate, which has none, has http");
+        }
+        for (index, _) in spec.http.iter().enumerate().filter(|(_, rule)| rule.delegate.is_some()) {
+            let path = path.field("http").index(index).field("delegate");
+            self.error(Code::Invalid, &path, "must not be set without hosts: a delegate has no delegates");
+        }
+    }
+
     /// The server names of a rule must be among the hosts of its object.
     fn server_names(&mut self, names: &[String], hosts: &[String], path: &FieldPath) {
         if names.is_empty() {
@@ -50,30 +74,7 @@ impl Checker<'_> {
         }
     }
 
-    fn http_route(&mut self, route: &HttpRoute, path: &FieldPath) {
-        let actions = [
-            !route.route.is_empty(),
-            route.redirect.is_some(),
-            route.direct_response.is_some(),
-            route.delegate.is_some(),
-        ];
-        match actions.iter().filter(|set| **set).count() {
-            0 => self.error(Code::Missing, path, "one of route, redirect, directResponse and delegate must be set"),
-            1 => {}
-            _ => self.error(Code::Invalid, path, "only one of route, redirect, directResponse and delegate may be set"),
-        }
-        let destinations = route.route.iter().map(|to| (to.destination.as_ref(), to.weight));
-        self.destinations(destinations, &path.field("route"));
-        for (index, one) in route.matches.iter().enumerate() {
-            let path = path.field("match").index(index);
-            self.pattern(one.uri.as_ref(), &path.field("uri"));
-            for (name, test) in &one.headers {
-                self.pattern(Some(test), &path.field("headers").key(name));
-            }
-        }
-    }
-
-    fn destinations<'a>(
+    pub(super) fn destinations<'a>(
         &mut self,
         destinations: impl ExactSizeIterator<Item = (Option<&'a Destination>, Option<u32>)>,
         path: &FieldPath,
@@ -87,16 +88,6 @@ impl Checker<'_> {
         }
         if several && total == 0 {
             self.error(Code::Invalid, path, "the weights of several destinations must not all be 0");
-        }
-    }
-
-    fn pattern(&mut self, test: Option<&StringMatch>, path: &FieldPath) {
-        if let Some(StringMatch::Regex(pattern)) = test
-            && let Err(error) = regex::Regex::new(pattern)
-        {
-            let text = error.to_string();
-            let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-            self.error(Code::Invalid, path, &format!("{pattern:?} is no regular expression: {last}"));
         }
     }
 }

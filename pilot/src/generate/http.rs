@@ -181,7 +181,7 @@ fn access_log(mesh: &MeshConfig) -> Vec<log::AccessLog> {
     }]
 }
 
-/// The user's JSON of strings, or Istio's fields.
+/// The user's JSON of strings (anything else was refused when it was read), or Istio's fields.
 fn json_format(format: &str) -> envoy_types::pb::google::protobuf::Struct {
     let own: Option<std::collections::BTreeMap<String, String>> = serde_json::from_str(format).ok();
     let fields = own.unwrap_or_else(|| {
@@ -193,16 +193,19 @@ fn json_format(format: &str) -> envoy_types::pb::google::protobuf::Struct {
             ("response_code", "%RESPONSE_CODE%"),
             ("response_flags", "%RESPONSE_FLAGS%"),
             ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+            ("connection_termination_details", "%CONNECTION_TERMINATION_DETAILS%"),
             ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
             ("bytes_received", "%BYTES_RECEIVED%"),
             ("bytes_sent", "%BYTES_SENT%"),
             ("duration", "%DURATION%"),
+            ("upstream_service_time", "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"),
             ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
             ("user_agent", "%REQ(USER-AGENT)%"),
             ("request_id", "%REQ(X-REQUEST-ID)%"),
             ("authority", "%REQ(:AUTHORITY)%"),
             ("upstream_host", "%UPSTREAM_HOST%"),
             ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
+            ("upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"),
             ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
             ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
             ("requested_server_name", "%REQUESTED_SERVER_NAME%"),

@@ -19,7 +19,7 @@ use super::outbound::every;
 use super::route::prefix;
 use super::wire::{address, any, duration, flag, number};
 use crate::kind::Kind;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, selects};
 use crate::resource::Resources;
 use crate::world::{Modes, Port, Service, World};
 

@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
     ClusterSpecifier, WeightedCluster,
 };
+use galley::Object;
 use galley::api::{self, MeshConfig};
 use ipnet::IpNet;
 use mesh_types::ClusterName;
@@ -96,16 +97,17 @@ impl Lead {
 /// The leads of a service's port as a sidecar's application calls it. The last one takes what no rule does, unless a rule
 /// about TLS says which names there are.
 pub(super) fn of_service(asker: &Asker<'_>, service: &Service, port: &Port) -> Vec<Lead> {
-    let mut leads = Vec::new();
-    for object in asker.about(service) {
-        let own = &*object.meta.namespace;
-        if port.protocol.is_tls() {
-            leads.extend(object.spec.tls.iter().flat_map(|rule| tls(asker, rule, own)));
-        } else {
-            leads.extend(object.spec.tcp.iter().flat_map(|rule| tcp(asker, rule, own)));
-        }
-    }
-    let named = port.protocol.is_tls() && !leads.is_empty();
+    let is_tls = port.protocol.is_tls();
+    let about = asker.about(service);
+    let says = |object: &&&Object<api::VirtualService>| {
+        if is_tls { !object.spec.tls.is_empty() } else { !object.spec.tcp.is_empty() }
+    };
+    let mut leads: Vec<Lead> = match about.iter().find(says) {
+        Some(object) if is_tls => rules(&object.spec.tls, |rule| tls(asker, rule, &object.meta.namespace)),
+        Some(object) => rules(&object.spec.tcp, |rule| tcp(asker, rule, &object.meta.namespace)),
+        None => Vec::new(),
+    };
+    let named = is_tls && !leads.is_empty();
     if !named && !leads.iter().any(Lead::takes_all) {
         let cluster = ClusterName::outbound(&service.host, port.number, "").to_string();
         leads.push(Lead::all_to(asker, vec![(cluster, 1)]));
@@ -113,10 +115,20 @@ pub(super) fn of_service(asker: &Asker<'_>, service: &Service, port: &Port) -> V
     distinct(leads)
 }
 
-/// The leads of connections to a gateway's server: by server name where TLS passes through, else by the first TCP rule.
-pub(super) fn of_gateway(asker: &Asker<'_>, server_names: &[String], passes_tls: bool) -> Vec<Lead> {
+fn rules<R>(rules: &[R], leads: impl Fn(&R) -> Vec<Lead>) -> Vec<Lead> {
+    rules.iter().flat_map(leads).collect()
+}
+
+/// The leads of connections to a gateway's server, by the VirtualServices that it admits: by server name where TLS passes
+/// through, else by the first TCP rule.
+pub(super) fn of_gateway(
+    asker: &Asker<'_>,
+    server_names: &[String],
+    passes_tls: bool,
+    admits: impl Fn(&Object<api::VirtualService>) -> bool,
+) -> Vec<Lead> {
     let mut leads = Vec::new();
-    for object in asker.virtual_services() {
+    for object in asker.virtual_services().into_iter().filter(|object| admits(object)) {
         let own = &*object.meta.namespace;
         if passes_tls {
             let within = |lead: &Lead| {

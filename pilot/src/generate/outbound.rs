@@ -1,5 +1,7 @@
 //! What a sidecar does with its application's own calls.
 
+pub(super) mod domains;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use super::wire::{address, ads, duration, flag};
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::world::{Port, Resolution, Service, World};
+use crate::world::{Port, Resolution, Service, World, host_matches};
 
 /// All outbound listeners and routes.
 pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
@@ -56,7 +58,7 @@ fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources
         resources.add(Kind::Listener, &at(ip, port.number), &byte_listener(world, service, port, ip, &leads));
     }
     if !port.protocol.is_opaque() {
-        resources.add(Kind::Route, &own_routes(service, port), &sniffed(world, service, port.number));
+        resources.add(Kind::Route, &own_routes(service, port), &sniffed(world, proxy, service, port.number));
     }
 }
 
@@ -106,7 +108,7 @@ pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resou
 pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
     if let Ok(port) = name.parse::<u16>() {
         let shell = rds::RouteConfiguration {
-            virtual_hosts: virtual_hosts(world, proxy, port, |service| service.host.starts_with('*')),
+            virtual_hosts: virtual_hosts(world, proxy, port, |host| host.starts_with('*')),
             vhds: Some(rds::Vhds { config_source: Some(ads()) }),
             ..configuration(name)
         };
@@ -120,7 +122,7 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
     if declared.protocol.is_opaque() || declared.protocol.is_http() {
         return None;
     }
-    let routes = sniffed(world, service, port);
+    let routes = sniffed(world, proxy, service, port);
     let mentions = clusters(&routes.virtual_hosts);
     Some(Resource::new(Kind::Route, &routes, mentions))
 }
@@ -129,31 +131,19 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
 pub(super) fn virtual_host(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
     let (route, authority) = name.split_once('/')?;
     let port: u16 = route.parse().ok()?;
-    let answers = |service: &&Service| {
-        world.sees(proxy, service)
-            && service.ports.iter().any(|one| one.number == port && one.protocol.is_http())
-            && domains(service, proxy).iter().any(|domain| domain == authority)
-    };
-    let service = called(world, proxy, authority).into_iter().find(answers)?;
     let asker = Asker { world, proxy, gateway: "mesh", port };
-    let host = host(&asker, service, domains(service, proxy));
+    let of_service = || {
+        domains::candidates(world, proxy, authority).into_iter().find_map(|service| {
+            let domains = domains::that_hold(domains::of(service, proxy), authority)?;
+            (world.sees(proxy, service) && speaks_http(service, port)).then(|| host(&asker, service, domains))
+        })
+    };
+    // Wildcards are in the route configuration already.
+    let is_called = |host: &rds::VirtualHost| host.domains.iter().any(|name| name == authority);
+    let unregistered = || unregistered(&asker).into_iter().find(is_called);
+    let host = of_service().or_else(unregistered)?;
     let mentions = clusters(std::slice::from_ref(&host));
     Some(Resource::new(Kind::VirtualHost, &host, mentions))
-}
-
-/// The services that an authority may mean.
-fn called<'a>(world: &'a World, proxy: &Proxy, authority: &str) -> Vec<&'a Service> {
-    if let Ok(ip) = authority.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return world.at_address(ip).collect();
-    }
-    let cluster = ".svc.cluster.local";
-    let names = [
-        authority.to_owned(),
-        format!("{authority}.{}{cluster}", proxy.namespace()),
-        format!("{authority}{cluster}"),
-        format!("{authority}.cluster.local"),
-    ];
-    names.iter().filter_map(|name| world.service(proxy, name)).collect()
 }
 
 /// The clusters that routes lead to.
@@ -369,16 +359,8 @@ fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr, lead
 }
 
 /// Routes of one service alone, for a port whose protocol was not declared.
-fn sniffed(world: &World, service: &Service, port: u16) -> rds::RouteConfiguration {
-    let id = mesh_types::NodeId {
-        kind: mesh_types::NodeKind::Sidecar,
-        ip: Ipv4Addr::UNSPECIFIED.into(),
-        workload: String::new(),
-        namespace: service.namespace.clone(),
-        domain: String::new(),
-    };
-    let nobody = Proxy::new(id, Default::default(), false);
-    let asker = Asker { world, proxy: &nobody, gateway: "mesh", port };
+fn sniffed(world: &World, proxy: &Proxy, service: &Service, port: u16) -> rds::RouteConfiguration {
+    let asker = Asker { world, proxy, gateway: "mesh", port };
     rds::RouteConfiguration {
         virtual_hosts: vec![host(&asker, service, vec!["*".to_owned()])],
         ..configuration(&format!("{}:{port}", service.host))
@@ -400,10 +382,39 @@ fn host(asker: &Asker<'_>, service: &Service, domains: Vec<String>) -> rds::Virt
     rds::VirtualHost {
         name: format!("{}:{}", service.host, asker.port),
         domains,
-        routes: for_service(asker, service, asker.port),
+        routes: asker.to_service(service),
         include_request_attempt_count: true,
         ..Default::default()
     }
+}
+
+/// The virtual hosts of names that VirtualServices speak of and no service has. They are called at HTTP's own port.
+fn unregistered(asker: &Asker<'_>) -> Vec<rds::VirtualHost> {
+    let (world, proxy) = (asker.world, asker.proxy);
+    if asker.port != 80 {
+        return Vec::new();
+    }
+    let is_known = |host: &str| match host.strip_prefix('*') {
+        Some(_) => world.visible(proxy).any(|service| host_matches(host, &service.host)),
+        None => world.service(proxy, host).is_some_and(|service| world.sees(proxy, service)),
+    };
+    let mut hosts: BTreeMap<String, rds::VirtualHost> = BTreeMap::new();
+    for object in asker.virtual_services() {
+        let names = object.spec.hosts.iter().map(|host| world.full_host(host, &object.meta.namespace));
+        for name in names.filter(|name| name != "*" && !is_known(name)) {
+            let routes = asker.routes(object);
+            if !routes.is_empty() {
+                hosts.entry(name.clone()).or_insert_with(|| rds::VirtualHost {
+                    name: format!("{name}:{}", asker.port),
+                    domains: domains::of_host(&name),
+                    routes,
+                    include_request_attempt_count: true,
+                    ..Default::default()
+                });
+            }
+        }
+    }
+    hosts.into_values().collect()
 }
 
 /// The routes of everything that is served on a port.
@@ -412,48 +423,28 @@ fn routes(world: &World, proxy: &Proxy, port: u16) -> rds::RouteConfiguration {
     rds::RouteConfiguration { virtual_hosts, ..configuration(&port.to_string()) }
 }
 
-/// The virtual hosts of the services on a port that are picked, and the one of everything else.
-fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, picks: impl Fn(&Service) -> bool) -> Vec<rds::VirtualHost> {
+/// The virtual hosts on a port whose names are picked, and the one of everything else.
+fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, picks: impl Fn(&str) -> bool) -> Vec<rds::VirtualHost> {
     let asker = Asker { world, proxy, gateway: "mesh", port };
     let mut taken: BTreeSet<String> = BTreeSet::new();
     let mut hosts: BTreeMap<String, rds::VirtualHost> = BTreeMap::new();
-    for service in world.at_port(port).filter(|service| world.sees(proxy, service) && picks(service)) {
-        if !service.ports.iter().any(|one| one.number == port && one.protocol.is_http()) {
-            continue;
-        }
-        let domains: Vec<String> =
-            domains(service, proxy).into_iter().filter(|name| taken.insert(name.clone())).collect();
+    let mut add = |host: rds::VirtualHost| {
+        let domains: Vec<String> = host.domains.into_iter().filter(|name| taken.insert(name.clone())).collect();
         if !domains.is_empty() {
-            let host = host(&asker, service, domains);
-            hosts.insert(host.name.clone(), host);
+            hosts.insert(host.name.clone(), rds::VirtualHost { domains, ..host });
+        }
+    };
+    for service in world.at_port(port).filter(|service| picks(&service.host) && world.sees(proxy, service)) {
+        if speaks_http(service, port) {
+            add(host(&asker, service, domains::of(service, proxy)));
         }
     }
+    unregistered(&asker).into_iter().filter(|host| host.domains.iter().all(|name| picks(name))).for_each(add);
     hosts.into_values().chain([unknown(world, proxy)]).collect()
 }
 
-/// The VirtualService of a service, or straight to it.
-fn for_service(asker: &Asker<'_>, service: &Service, port: u16) -> Vec<rds::Route> {
-    let named = asker.about(service).find(|object| !object.spec.http.is_empty());
-    match named {
-        Some(object) => asker.routes(object),
-        None => vec![asker.plain(service, port)],
-    }
-}
-
-/// Every name under which a proxy's application may call a service.
-fn domains(service: &Service, proxy: &Proxy) -> Vec<String> {
-    let mut names = vec![service.host.clone()];
-    if let Some(short) = service.host.strip_suffix(".svc.cluster.local") {
-        names.extend([format!("{short}.svc"), short.to_owned()]);
-        if service.namespace == proxy.namespace() {
-            names.push(service.name.clone());
-        }
-    }
-    names.extend(service.addresses.iter().map(|address| match address {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    }));
-    names
+fn speaks_http(service: &Service, port: u16) -> bool {
+    service.ports.iter().any(|one| one.number == port && one.protocol.is_http())
 }
 
 /// What nobody serves passes through, or is refused.

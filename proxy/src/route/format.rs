@@ -1,42 +1,9 @@
 //! `%COMMAND%` operators in header values, those of Envoy's custom request headers that a proxy of a mesh can answer.
 
+use mesh_types::header_format::{Part, Parts};
+
 use super::find;
 use super::rewrite::Context;
-
-/// The operators understood.
-const KNOWN: &[&str] = &[
-    "DOWNSTREAM_REMOTE_ADDRESS",
-    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-    "DOWNSTREAM_REMOTE_PORT",
-    "DOWNSTREAM_LOCAL_ADDRESS",
-    "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-    "DOWNSTREAM_LOCAL_PORT",
-    "DOWNSTREAM_PEER_URI_SAN",
-    "DOWNSTREAM_TLS_VERSION",
-    "REQUESTED_SERVER_NAME",
-    "PROTOCOL",
-];
-
-/// Checks a format when configuration is read.
-///
-/// # Errors
-/// In words, if an operator is unknown or not closed.
-pub fn check(format: &str) -> Result<(), String> {
-    for part in Parts(format) {
-        match part {
-            Part::Text(_) => {}
-            Part::Operator(name, None) if KNOWN.contains(&name) => {}
-            Part::Operator("REQ", Some(_)) => {}
-            Part::Operator(name, _) => return Err(format!("%{name}% is not supported in header values")),
-            Part::Unclosed => {
-                return Err(format!(
-                    "a % in {format:?} opens an operator that is not closed; write %% for a percent sign"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
 
 /// The value that a format has for a request. What is not known is `-`, as in Envoy.
 pub(super) fn expand(format: &str, context: &Context<'_>) -> Vec<u8> {
@@ -86,41 +53,4 @@ fn requested(argument: &str, context: &Context<'_>) -> Option<Vec<u8>> {
     };
     let value = names.split('?').find_map(|name| find::field(head, &name.to_ascii_lowercase()))?;
     Some(value[..value.len().min(length)].to_vec())
-}
-
-enum Part<'a> {
-    Text(&'a str),
-    Operator(&'a str, Option<&'a str>),
-    Unclosed,
-}
-
-struct Parts<'a>(&'a str);
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
-
-    fn next(&mut self) -> Option<Part<'a>> {
-        let rest = self.0;
-        if rest.is_empty() {
-            return None;
-        }
-        let Some(operator) = rest.strip_prefix('%') else {
-            let end = rest.find('%').unwrap_or(rest.len());
-            self.0 = &rest[end..];
-            return Some(Part::Text(&rest[..end]));
-        };
-        if let Some(after) = operator.strip_prefix('%') {
-            self.0 = after;
-            return Some(Part::Text("%"));
-        }
-        let Some(end) = operator.find('%') else {
-            self.0 = operator;
-            return Some(Part::Unclosed);
-        };
-        self.0 = &operator[end + 1..];
-        Some(match operator[..end].split_once('(') {
-            Some((name, argument)) => Part::Operator(name, Some(argument)),
-            None => Part::Operator(&operator[..end], None),
-        })
-    }
 }

@@ -16,7 +16,9 @@ pub(super) fn path(rewrite: &PathRewrite, rule: &RouteMatch, path: &[u8]) -> Opt
         PathRewrite::Prefix(new) => {
             let matched = match &rule.path {
                 PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => text.len(),
-                _ => 0,
+                // The prefix `/`, which every path has.
+                PathMatch::Any => 1,
+                PathMatch::Regex(_) | PathMatch::Template(_) => 0,
             };
             [new, plain.get(matched..).unwrap_or_default()].concat()
         }

@@ -282,6 +282,33 @@ object! {
     where { "oneOf": (at_most_one(&["grpcStatus", "http2Error", "httpStatus"])) }
 }
 
+impl FaultAbort {
+    /// The status of gRPC, which is a name or a number.
+    pub fn grpc_code(&self) -> Option<u32> {
+        const WORDS: [&str; 17] = [
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        ];
+        let by_name = WORDS.iter().position(|one| *one == self.grpc_status).and_then(|at| u32::try_from(at).ok());
+        by_name.or_else(|| self.grpc_status.parse().ok().filter(|code| *code <= 16))
+    }
+}
+
 object! {
     /// A percentage, 0 to 100, in steps of 0.0001.
     pub struct Percent {

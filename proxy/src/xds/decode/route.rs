@@ -16,6 +16,8 @@ use envoy_types::pb::envoy::extensions::filters::http::fault::v3 as fault;
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
 use envoy_types::pb::google::protobuf::Any;
 
+use mesh_types::header_format::{self, Of};
+
 use super::matcher::{field_match, query_match, string_match};
 use super::{At, Invalid, Result, duration, each, limit, nothing_else, regex, required, text_in, unpack, whole};
 use crate::model::{
@@ -23,7 +25,6 @@ use crate::model::{
     PathRewrite, Percent, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, RouteTarget,
     VirtualHost, WeightedCluster,
 };
-use crate::route::format;
 
 const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
@@ -37,8 +38,16 @@ pub(in crate::xds) fn route_config(mut message: rds::RouteConfiguration) -> Resu
         ignore_port: take(&mut message.ignore_port_in_host_matching),
         on_demand: take(&mut message.vhds).is_some(),
         edits: HeaderEdits {
-            request: edits(take(&mut message.request_headers_to_remove), take(&mut message.request_headers_to_add))?,
-            response: edits(take(&mut message.response_headers_to_remove), take(&mut message.response_headers_to_add))?,
+            request: edits(
+                Of::Request,
+                take(&mut message.request_headers_to_remove),
+                take(&mut message.request_headers_to_add),
+            )?,
+            response: edits(
+                Of::Response,
+                take(&mut message.response_headers_to_remove),
+                take(&mut message.response_headers_to_add),
+            )?,
         },
         ..RouteConfig::default()
     };
@@ -64,8 +73,16 @@ pub(in crate::xds) fn virtual_host(mut message: rds::VirtualHost) -> Result<(Vec
         name: take(&mut message.name).into(),
         routes: each(take(&mut message.routes), "routes", |message| route(message).map(Arc::new))?,
         edits: HeaderEdits {
-            request: edits(take(&mut message.request_headers_to_remove), take(&mut message.request_headers_to_add))?,
-            response: edits(take(&mut message.response_headers_to_remove), take(&mut message.response_headers_to_add))?,
+            request: edits(
+                Of::Request,
+                take(&mut message.request_headers_to_remove),
+                take(&mut message.request_headers_to_add),
+            )?,
+            response: edits(
+                Of::Response,
+                take(&mut message.response_headers_to_remove),
+                take(&mut message.response_headers_to_add),
+            )?,
         },
         cors: filters.remove("envoy.filters.http.cors").map(cors_policy).transpose().at("typed_per_filter_config")?,
         retry: take(&mut message.retry_policy).map(retry).transpose().at("retry_policy")?.flatten(),
@@ -99,8 +116,16 @@ fn route(mut message: rds::Route) -> Result<Route> {
         matches: route_match(required(take(&mut message.r#match), "match")?).at("match")?,
         action,
         edits: HeaderEdits {
-            request: edits(take(&mut message.request_headers_to_remove), take(&mut message.request_headers_to_add))?,
-            response: edits(take(&mut message.response_headers_to_remove), take(&mut message.response_headers_to_add))?,
+            request: edits(
+                Of::Request,
+                take(&mut message.request_headers_to_remove),
+                take(&mut message.request_headers_to_add),
+            )?,
+            response: edits(
+                Of::Response,
+                take(&mut message.response_headers_to_remove),
+                take(&mut message.response_headers_to_add),
+            )?,
         },
         fault: filters.remove("envoy.filters.http.fault").map(injection).transpose().at("typed_per_filter_config")?,
         cors: filters.remove("envoy.filters.http.cors").map(cors_policy).transpose().at("typed_per_filter_config")?,
@@ -118,7 +143,7 @@ fn route(mut message: rds::Route) -> Result<Route> {
 fn route_match(mut message: rds::RouteMatch) -> Result<RouteMatch> {
     let ignore_case = take(&mut message.case_sensitive).is_some_and(|flag| !flag.value);
     let path = match required(take(&mut message.path_specifier), "path_specifier")? {
-        PathSpecifier::Prefix(text) if matches!(text.as_str(), "" | "/") => PathMatch::Any,
+        PathSpecifier::Prefix(text) if text == "/" => PathMatch::Any,
         PathSpecifier::Prefix(text) => PathMatch::Prefix(text.into_bytes().into()),
         PathSpecifier::Path(text) => PathMatch::Exact(text.into_bytes().into()),
         PathSpecifier::PathSeparatedPrefix(text) => PathMatch::SeparatedPrefix(text.into_bytes().into()),
@@ -193,8 +218,16 @@ fn weighted(mut message: rds::WeightedCluster) -> Result<Vec<WeightedCluster>> {
             name: take(&mut one.name).into(),
             weight: take(&mut one.weight).map_or(0, |weight| weight.value),
             edits: HeaderEdits {
-                request: edits(take(&mut one.request_headers_to_remove), take(&mut one.request_headers_to_add))?,
-                response: edits(take(&mut one.response_headers_to_remove), take(&mut one.response_headers_to_add))?,
+                request: edits(
+                    Of::Request,
+                    take(&mut one.request_headers_to_remove),
+                    take(&mut one.request_headers_to_add),
+                )?,
+                response: edits(
+                    Of::Response,
+                    take(&mut one.response_headers_to_remove),
+                    take(&mut one.response_headers_to_add),
+                )?,
             },
         };
         nothing_else(&one)?;
@@ -387,13 +420,13 @@ fn cors_policy(any: Any) -> Result<Arc<Cors>> {
     Ok(Arc::new(found))
 }
 
-fn edits(remove: Vec<String>, add: Vec<core::HeaderValueOption>) -> Result<Vec<HeaderEdit>> {
+fn edits(of: Of, remove: Vec<String>, add: Vec<core::HeaderValueOption>) -> Result<Vec<HeaderEdit>> {
     use core::header_value_option::HeaderAppendAction as How;
     let removed = remove.into_iter().map(|name| HeaderEdit::Remove(name.to_ascii_lowercase().into()));
     let added = each(add, "headers_to_add", |mut one| {
         let header = required(take(&mut one.header), "header")?;
         let name: Box<str> = header.key.to_ascii_lowercase().into();
-        format::check(&header.value).map_err(Invalid::new).at("header.value")?;
+        header_format::check(&header.value, of).map_err(Invalid::new).at("header.value")?;
         let value: Box<str> = header.value.into();
         Ok(match How::try_from(one.append_action) {
             Ok(How::AppendIfExistsOrAdd) => HeaderEdit::Append(name, value),

@@ -1,0 +1,26 @@
+//! Settings of the mesh.
+
+use super::Checker;
+use crate::api::{AccessLogEncoding, MeshConfig};
+use crate::diagnostic::Code;
+use crate::path::FieldPath;
+
+impl Checker<'_> {
+    pub(super) fn mesh(&mut self, mesh: &MeshConfig) {
+        let path = FieldPath::default();
+        if let Some(retries) = &mesh.default_http_retry_policy {
+            self.retries(retries, &path.field("defaultHttpRetryPolicy"));
+        }
+        if let Some(setting) = &mesh.locality_lb_setting {
+            self.locality(setting, &path.field("localityLbSetting"));
+        }
+        let is_json = mesh.access_log_encoding == AccessLogEncoding::Json && !mesh.access_log_format.is_empty();
+        let fields = serde_json::from_str::<std::collections::BTreeMap<String, String>>(&mesh.access_log_format);
+        if let Err(error) = fields
+            && is_json
+        {
+            let message = format!("must be an object of JSON whose values are strings: {error}");
+            self.error(Code::Unsupported, &path.field("accessLogFormat"), &message);
+        }
+    }
+}
