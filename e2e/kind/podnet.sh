@@ -6,10 +6,11 @@ node=$(hostname)
 config=/etc/cni/net.d/10-podnet.conflist
 credentials=/etc/kubernetes/kubelet.conf
 pods=10.244.0.0/16
-nodes='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
+node_line='{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}'
 
-list_nodes() {
-  [ -f "$credentials" ] && kubectl --kubeconfig "$credentials" --request-timeout 5s get nodes -o jsonpath="$nodes"
+# A line for every node, and one more whenever a node changes.
+watch_nodes() {
+  kubectl --kubeconfig "$credentials" get nodes --watch --output jsonpath="$node_line" 2>/dev/null || true
 }
 
 # A pod that starts before kube-proxy knows the API's address waits half a minute for a dial to time out.
@@ -35,8 +36,10 @@ JSON
   mv "$config.part" "$config"
 }
 
+until [ -f "$credentials" ]; do sleep 0.5; done
 while true; do
   while read -r name subnet address; do
+    # A node that has no address yet is told again once it has.
     [ -n "$address" ] || continue
     if [ "$name" != "$node" ]; then
       ip route replace "$subnet" via "$address"
@@ -45,7 +48,7 @@ while true; do
       masquerade
       write_config "$subnet"
     fi
-  done < <(list_nodes 2>/dev/null || true)
-  # Nodes come in the first seconds, and seldom after.
-  if [ -f "$config" ]; then sleep 3; else sleep 1; fi
+  done < <(watch_nodes)
+  # The API server is not there yet, or ended the watch.
+  sleep 2
 done

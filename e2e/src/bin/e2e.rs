@@ -33,6 +33,9 @@ fn main() -> ExitCode {
         if !story.step(scenario.title, scenario.expected, work) {
             write_report(&kube, scenario, &arguments.report, &story);
         }
+        if let Err(error) = (scenario.leave)(&kube) {
+            story.say(format_args!("    and it left something behind: {error:#}"));
+        }
     }
     if story.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

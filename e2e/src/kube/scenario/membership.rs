@@ -44,8 +44,11 @@ pub(super) fn upgrade(kube: &Kube) -> Result<String> {
     ensure!(before.iter().all(|name| !after.contains(name)), "not replaced: {before:?}, {after:?}");
     let failures = tally.failures.len();
     ensure!(failures == 0, "{failures} of {} calls failed: {:?}", tally.succeeded + failures, tally.failures.first());
-    kube.helm("uninstall membership-service -n default --wait")?;
     Ok(format!("{} pods were replaced, {} calls succeeded, 0 failed", before.len(), tally.succeeded))
+}
+
+pub(super) fn leave(kube: &Kube) -> Result<()> {
+    kube.helm("uninstall membership-service -n default --wait --ignore-not-found").map(|_| ())
 }
 
 /// Where the gateway is reached from outside.
