@@ -12,6 +12,20 @@ use crate::tools::{Said, program, told};
 /// Longer than it takes on a machine that compiles at the same time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the API server tells of once it serves all definitions.
+const EXPLAINED: &[(&str, &[&str])] = &[
+    (
+        "networking.istio.io/v1",
+        &["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "WorkloadGroup", "Sidecar"],
+    ),
+    ("networking.istio.io/v1beta1", &["ProxyConfig", "VirtualService"]),
+    ("networking.istio.io/v1alpha3", &["EnvoyFilter", "Gateway"]),
+    ("security.istio.io/v1", &["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]),
+    ("telemetry.istio.io/v1", &["Telemetry"]),
+    ("extensions.istio.io/v1alpha1", &["WasmPlugin", "TrafficExtension"]),
+    ("networking.stio.io/v1alpha3", &["Gateway"]),
+];
+
 /// A cluster without nodes and controllers: what is made stays as it was asked for.
 pub(crate) struct Cluster {
     server: ApiServer,
@@ -37,13 +51,15 @@ impl Cluster {
 
     /// Waits until the API server serves the definitions, and explains them.
     fn await_definitions(&self) {
-        self.kubectl("wait --for=condition=Established customresourcedefinitions --all --timeout=60s").success();
         let start = Instant::now();
-        for group in
-            ["networking.istio.io/v1", "security.istio.io/v1", "telemetry.istio.io/v1", "extensions.istio.io/v1alpha1"]
-        {
-            while !self.kubectl(&format!("get --raw /openapi/v3/apis/{group}")).ok {
-                assert!(start.elapsed() < PATIENCE, "{group} is never explained");
+        for (group, kinds) in EXPLAINED {
+            let explains = |text: &str| kinds.iter().all(|kind| text.contains(&format!("\"kind\":\"{kind}\"")));
+            loop {
+                let said = self.kubectl(&format!("get --raw /openapi/v3/apis/{group}"));
+                if said.ok && explains(&said.text) {
+                    break;
+                }
+                assert!(start.elapsed() < PATIENCE, "{group} is not explained: {}", said.text);
                 std::thread::sleep(Duration::from_millis(50));
             }
         }

@@ -1,7 +1,7 @@
 //! The charts, by the users' own helm and kubectl: what they render, what they refuse, and what a real API server makes
 //! of them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, too, fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
 
 mod cluster;
 mod goldens;
