@@ -49,6 +49,7 @@ impl Leadership {
             identity: identity.to_owned(),
             terms,
             seen: None,
+            complained: false,
         };
         let task = tokio::spawn(candidate.run(sender, resigned));
         Self { leads, resign, task }
@@ -74,6 +75,7 @@ struct Candidate {
     terms: Terms,
     /// Somebody else's lease as it was seen last, and since when it has been the same.
     seen: Option<(Option<String>, Instant)>,
+    complained: bool,
 }
 
 impl Candidate {
@@ -83,10 +85,12 @@ impl Candidate {
             let begun = Instant::now();
             let patience = renewed.map_or(self.terms.renew, |at| (at + self.terms.renew).duration_since(begun));
             match timeout(patience, self.try_once()).await {
-                Ok(Ok(true)) => renewed = Some(begun),
-                Ok(Ok(false)) => renewed = None,
-                Ok(Err(error)) => tracing::warn!("the lease {}: {error}", self.lease),
-                Err(_) => tracing::warn!("the lease {}: the API server does not answer", self.lease),
+                Ok(Ok(won)) => {
+                    renewed = won.then_some(begun);
+                    self.complained = false;
+                }
+                Ok(Err(error)) => self.complain(&error.to_string()),
+                Err(_) => self.complain("the API server does not answer"),
             }
             renewed = renewed.filter(|at| at.elapsed() < self.terms.renew);
             self.tell(&leads, renewed.is_some());
@@ -100,6 +104,13 @@ impl Candidate {
         self.tell(&leads, false);
         if led && let Ok(Err(error)) = timeout(self.terms.renew, self.release()).await {
             tracing::info!("the lease {} was not given back: {error}", self.lease);
+        }
+    }
+
+    /// Once for each outage.
+    fn complain(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!("the lease {} can be neither had nor kept: {why}; trying again", self.lease);
         }
     }
 

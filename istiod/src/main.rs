@@ -68,7 +68,9 @@ fn main() -> ExitCode {
 }
 
 fn discovery(settings: &Discovery) -> Result<()> {
-    logging::init(&settings.levels, if settings.json { LogFormat::Json } else { LogFormat::Text })?;
+    // Whoever asks the API server says what came of it.
+    let levels = settings.levels.clone().without("kube_client");
+    logging::init(&levels, if settings.json { LogFormat::Json } else { LogFormat::Text })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(control::run(settings))
 }

@@ -52,6 +52,13 @@ pub fn init(levels: &LogLevels, format: LogFormat) -> Result<(), AlreadyInstalle
 }
 
 impl LogLevels {
+    /// The same without a library that tells of what its caller tells of better. A flag that names it is heeded.
+    #[must_use]
+    pub fn without(mut self, scope: &str) -> Self {
+        self.scopes.entry(scope.to_owned()).or_insert(LevelFilter::OFF);
+        self
+    }
+
     fn targets(&self) -> Targets {
         let targets = Targets::new().with_default(self.default);
         self.scopes.iter().fold(targets, |targets, (scope, level)| targets.with_target(scope.clone(), *level))
@@ -130,5 +137,12 @@ mod tests {
         let targets = "default:error,weft_proxy::xds:debug".parse::<LogLevels>().unwrap().targets();
         assert!(targets.would_enable("weft_proxy::xds::ack", &tracing::Level::DEBUG));
         assert!(!targets.would_enable("weft_proxy::pool", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn a_library_is_silent_unless_it_is_named() {
+        let levels = |flag: &str| flag.parse::<LogLevels>().unwrap().without("kube_client").to_string();
+        assert_eq!(levels("default:info"), "default:info,kube_client:off");
+        assert_eq!(levels("kube_client:debug"), "default:info,kube_client:debug");
     }
 }

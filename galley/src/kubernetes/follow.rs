@@ -60,7 +60,7 @@ pub(super) struct Follower {
     watched: Watched,
     news: mpsc::Sender<News>,
     backoff: Backoff,
-    /// The last complaint, so that the same one is not made again.
+    /// The last complaint; only the first one of an outage is for everybody.
     complaint: Option<String>,
     /// Since when no version of the kind is served.
     missing: Option<Instant>,
@@ -97,12 +97,17 @@ impl Follower {
                 Ok(event) => {
                     self.backoff.reset();
                     self.missing = None;
-                    if let Some(complaint) = self.complaint.take() {
-                        tracing::info!(kind = %self.watched.kind, "follows again (had been: {complaint})");
+                    if self.complaint.take().is_some() {
+                        tracing::info!(kind = %self.watched.kind, "follows again");
                     }
                     self.tell(event, resource).await?;
                 }
                 Err(error) if has_code(&error, 404) => return Ok(()),
+                // The API server has forgotten where the watch stood (410 Gone): everything is read again.
+                Err(watcher::Error::WatchError(status)) if status.code == 410 => {
+                    self.backoff.reset();
+                    self.backoff.wait().await;
+                }
                 Err(error) => {
                     self.complain(&error);
                     if self.watched.kind == Kind::Secret && has_code(&error, 403) {
@@ -201,10 +206,12 @@ impl Follower {
 
     fn complain(&mut self, error: &watcher::Error) {
         let complaint = describe(error);
-        if self.complaint.as_ref() != Some(&complaint) {
+        if self.complaint.is_none() {
             tracing::warn!(kind = %self.watched.kind, "cannot be followed: {complaint}; trying again");
-            self.complaint = Some(complaint);
+        } else {
+            tracing::debug!(kind = %self.watched.kind, "cannot be followed: {complaint}");
         }
+        self.complaint = Some(complaint);
     }
 }
 
