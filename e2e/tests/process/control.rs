@@ -51,7 +51,8 @@ impl Control {
         let directory = tempfile::tempdir().unwrap();
         let (authority, tokens) = citadel::open(directory.path()).unwrap();
         let token = token(&tokens);
-        let certificates = citadel::Service::server(Arc::new(authority), Arc::new(tokens), Default::default());
+        let (_, authority) = tokio::sync::watch::channel(Arc::new(authority));
+        let certificates = citadel::Service::server(authority, Arc::new(tokens), Default::default());
         let (new, streams) = mpsc::channel(16);
         let service = AggregatedDiscoveryServiceServer::new(Service { table: table.clone(), new });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -192,6 +193,6 @@ fn response(url: &str, resources: Vec<(&str, Any)>, nonce: &str) -> ads::DeltaDi
 }
 
 fn token(tokens: &Tokens) -> String {
-    let caller = Caller { namespace: "default".into(), service_account: "edge".into() };
+    let caller = Caller { namespace: "default".into(), service_account: "edge".into(), pod: None };
     tokens.make(&caller, Duration::from_secs(3600)).unwrap()
 }
