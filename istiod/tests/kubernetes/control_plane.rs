@@ -63,7 +63,9 @@ impl Istiod {
         std::fs::write(&data, body).unwrap();
         let port = self.webhooks.port();
         let output = Command::new("curl")
-            .args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"])
+            .args(["--silent", "--show-error", "--write-out", "\n%{http_code}"])
+            // A large body is not sent before the server asked for it, so that it can be refused unseen.
+            .args(["--expect100-timeout", "60", "--cacert"])
             .arg(ca)
             .args(["--resolve", &format!("istiod.istio-system.svc:{port}:127.0.0.1")])
             .args(["--header", "Content-Type: application/json", "--data-binary"])
