@@ -6,31 +6,43 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::signal::unix::{SignalKind, signal};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static RUNNING: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// From now on this process outlives requests to end, for long enough to clean up. Call it before any thread is
-/// started; programs that are started later are not affected.
+/// From now on this process outlives requests to end, for long enough to clean up. Handlers, unlike a mask, are not
+/// inherited: programs that are started end as they are told.
 pub(crate) fn hold() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block().context("cannot hold signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate, mut hangup) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
     std::thread::spawn(move || {
-        while let Ok(signal) = signals.wait() {
-            INTERRUPTED.store(true, Ordering::SeqCst);
-            eprintln!("\n── {signal}: cleaning up");
-            if let Some(pid) = RUNNING.lock().ok().and_then(|running| *running) {
-                // It may be gone already: a terminal tells everybody at once.
-                let _ = kill(pid, Signal::SIGTERM);
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                end();
             }
-        }
+        });
     });
     Ok(())
+}
+
+fn end() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    eprintln!("\n── Interrupted: cleaning up");
+    if let Some(pid) = RUNNING.lock().ok().and_then(|running| *running) {
+        // It may be gone already: a terminal tells everybody at once.
+        let _ = kill(pid, Signal::SIGTERM);
+    }
 }
 
 /// Runs a command to its end, or to ours.

@@ -64,7 +64,6 @@ fn remapped() -> [(PathBuf, &'static str); 2] {
 fn flags() -> String {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
     flags.extend(remapped().iter().rev().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
-    flags.push("-Cdebuginfo=0".to_owned());
     flags.join("\u{1f}")
 }
 
