@@ -181,9 +181,36 @@ pub(in crate::xds) fn secret_resource(message: tls::Secret) -> Result<crate::mod
             let key_pem = inline(certificate.private_key, "private_key")?;
             Ok(crate::model::TlsSecrets { keys: Some(crate::model::ServerKeys { chain_pem, key_pem }), ..empty })
         }
-        Type::ValidationContext(context) => {
-            Ok(crate::model::TlsSecrets { roots_pem: Some(inline(context.trusted_ca, "trusted_ca")?), ..empty })
+        Type::ValidationContext(mut context) => {
+            let roots = inline(take(&mut context.trusted_ca), "trusted_ca")?;
+            // A list of revoked certificates, say, is not to be passed over.
+            nothing_else(&context).at("validation_context")?;
+            Ok(crate::model::TlsSecrets { roots_pem: Some(roots), ..empty })
         }
         _ => Err(Invalid::new("only certificates and validation contexts are supported")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revoked_certificates_are_not_passed_over() {
+        let bytes = |text: &str| core::DataSource {
+            specifier: Some(core::data_source::Specifier::InlineBytes(text.into())),
+            ..Default::default()
+        };
+        let secret = |crl: Option<core::DataSource>| tls::Secret {
+            name: "kubernetes://a-cacert".to_owned(),
+            r#type: Some(tls::secret::Type::ValidationContext(tls::CertificateValidationContext {
+                trusted_ca: Some(bytes("roots")),
+                crl,
+                ..Default::default()
+            })),
+        };
+        assert!(secret_resource(secret(None)).is_ok());
+        let refusal = secret_resource(secret(Some(bytes("crl")))).unwrap_err().to_string();
+        assert!(refusal.contains("validation_context") && refusal.contains("crl"), "{refusal}");
     }
 }
