@@ -14,7 +14,7 @@ use super::sniff::{self, Sniffed};
 use crate::authz::{self, Subject};
 use crate::conn::{ConnInfo, PeerTls};
 use crate::http::{self, Live};
-use crate::model::{DownstreamTls, FilterChain, Listener, Snapshot, Terminal, Transport};
+use crate::model::{DownstreamTls, FilterChain, Listener, ListenerKind, Snapshot, Terminal, Transport};
 use crate::stream::Stream;
 use crate::tcp::{self, Early};
 use crate::tls;
@@ -25,6 +25,8 @@ use crate::xds::DemandError;
 const HANDSHAKE: Duration = Duration::from_secs(15);
 /// A caller that has something to say first has said it by then. After it the endpoint is listened to as well.
 const FIRST_WORD: Duration = Duration::from_millis(1);
+/// The same where the port is HTTP's or TLS' by declaration, so that a caller who lingers costs strangers no connection.
+const DECLARED_FIRST_WORD: Duration = Duration::from_millis(100);
 
 /// Serves a connection to its end.
 ///
@@ -121,6 +123,12 @@ enum First {
     Endpoint(Arc<FilterChain>, tcp::Opened),
 }
 
+/// An outbound listener on every address is one of a declared port; undeclared ones have an address.
+fn first_word(listener: &Listener) -> Duration {
+    let everywhere = listener.addresses.iter().all(|address| address.ip().is_unspecified());
+    if listener.kind == ListenerKind::Outbound && everywhere { DECLARED_FIRST_WORD } else { FIRST_WORD }
+}
+
 /// Whichever side speaks first decides: a server-first protocol needs no time-out and no declaration (P33).
 async fn first_bytes(
     worker: &Rc<Worker>,
@@ -132,7 +140,7 @@ async fn first_bytes(
 ) -> Result<First, String> {
     let mut reading = std::pin::pin!(sniff::read(socket, &listener.inspect, early));
     let failed = |error: std::io::Error| error.to_string();
-    if let Ok(sniffed) = tokio::time::timeout(FIRST_WORD, reading.as_mut()).await {
+    if let Ok(sniffed) = tokio::time::timeout(first_word(listener), reading.as_mut()).await {
         return sniffed.map(First::Caller).map_err(failed);
     }
     let bytes = choose(listener, facts).filter(|chain| chain.tls.is_none());
