@@ -1,6 +1,6 @@
 //! What a sidecar does with calls to its application.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -19,7 +19,7 @@ use super::outbound::every;
 use super::route::prefix;
 use super::wire::{address, any, duration, flag, number};
 use crate::kind::Kind;
-use crate::proxy::{Proxy, selects};
+use crate::proxy::Proxy;
 use crate::resource::Resources;
 use crate::world::{Modes, Port, Service, World};
 
@@ -35,6 +35,8 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
     let policies = Policies::of(world, proxy);
     let mut chains = vec![blackhole(world)];
     let mut sniffs = false;
+    let modes = Modes::of(&world.objects, world.root_namespace());
+    let mode = |port| modes.mode(proxy.namespace(), &proxy.labels, port);
     let served = served(world, proxy);
     for (&port, &(service, declared)) in &served {
         let protocol = declared.protocol;
@@ -45,13 +47,13 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         );
         sniffs |= protocol == Protocol::Auto;
         let one = Inbound { world, policies: &policies, port, cluster: ClusterName::inbound(port).to_string() };
-        chains.extend(one.chains(protocol, mode(world, proxy, port)));
+        chains.extend(one.chains(protocol, mode(port)));
     }
     // Ports that no service declares: those of which a policy speaks, and all others.
-    let spoken_of = ports_of_policies(world, proxy).into_iter().filter(|port| !served.contains_key(port));
+    let spoken_of = modes.ports(proxy.namespace(), &proxy.labels).filter(|port| !served.contains_key(port));
     for port in spoken_of.chain([0]) {
         let rest = Inbound { world, policies: &policies, port, cluster: INBOUND_PASSTHROUGH_CLUSTER.to_owned() };
-        chains.extend(rest.chains(Protocol::Tcp, mode(world, proxy, port)));
+        chains.extend(rest.chains(Protocol::Tcp, mode(port)));
     }
     let mut listener_filters = vec![inspector("tls_inspector")];
     if sniffs {
@@ -98,22 +100,6 @@ fn served<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, (&'a Service, &'
         }
     }
     found
-}
-
-/// The mode in force.
-pub(super) fn mode(world: &World, proxy: &Proxy, port: u16) -> MtlsMode {
-    Modes::of(&world.objects, world.root_namespace()).mode(proxy.namespace(), &proxy.labels, port)
-}
-
-/// The ports of which the workload's PeerAuthentications speak.
-fn ports_of_policies(world: &World, proxy: &Proxy) -> BTreeSet<u16> {
-    let policies = world.objects.peer_authentications.values();
-    let own = policies.filter(|object| {
-        let selector = object.spec.selector.as_ref().filter(|selector| !selector.match_labels.is_empty());
-        *object.meta.namespace == *proxy.namespace()
-            && selector.is_some_and(|selector| selects(&selector.match_labels, &proxy.labels))
-    });
-    own.flat_map(|object| object.spec.port_level_mtls.keys().copied()).collect()
 }
 
 /// One port of the workload; port 0 stands for all others.
