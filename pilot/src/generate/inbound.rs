@@ -17,6 +17,7 @@ use super::cluster;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::outbound::every;
 use super::route::prefix;
+use super::secret::sds;
 use super::wire::{address, any, duration, flag, number};
 use crate::kind::Kind;
 use crate::proxy::Proxy;
@@ -210,11 +211,9 @@ fn mutual_tls(mesh: &MeshConfig) -> core::TransportSocket {
     };
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
-            tls_certificate_sds_secret_configs: vec![cluster::sds("default")],
+            tls_certificate_sds_secret_configs: vec![sds("default")],
             validation_context_type: Some(
-                tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(cluster::sds(
-                    "ROOTCA",
-                )),
+                tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(sds("ROOTCA")),
             ),
             alpn_protocols: ["istio-h2", "istio-http/1.1", "istio-http/1.0", "istio", "h2", "http/1.1"]
                 .map(str::to_owned)

@@ -5,7 +5,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol as Version;
 use galley::api::{self, ServerTlsMode, TlsVersion};
 
-use crate::generate::cluster::sds;
+use crate::generate::secret::sds;
 use crate::generate::wire::{any, exact, flag};
 
 const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
