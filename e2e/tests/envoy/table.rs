@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// A request, and how it is made.
+#[derive(Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) host: &'static str,
@@ -120,4 +121,22 @@ pub(crate) fn requests() -> Vec<Request> {
         to("other.example.org", "/"),
         to("unknown.example.com", "/"),
     ]
+}
+
+/// What the policies of a sidecar say besides, by who calls.
+pub(crate) fn by_principal() -> Vec<Request> {
+    vec![
+        get("/rest/not-for-callers"),
+        get("/rest/for-callers"),
+        get("/rest/not-for-neighbours"),
+        get("/rest/for-friends"),
+        with("/rest/for-friends", &[("content-type", "application/grpc")]),
+        // Who it is says its certificate, not its word.
+        with("/rest/for-friends", &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/friend")]),
+    ]
+}
+
+/// At a port whose protocol was not declared.
+pub(crate) fn undeclared() -> Vec<Request> {
+    vec![get("/anything?a=b"), method("POST", "/anything"), get("/rest/for-friends"), get("/slow")]
 }

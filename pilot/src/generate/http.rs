@@ -87,6 +87,7 @@ pub(super) fn connection(
             0
         },
         forward_client_cert_details: forward as i32,
+        set_current_client_cert_details: (side != Side::Outbound).then(told_of_certificates),
         server_name: "istio-envoy".to_owned(),
         server_header_transformation: if side == Side::Gateway { 0 } else { 2 },
         stream_idle_timeout: Some(duration(Duration::ZERO)),
@@ -98,6 +99,16 @@ pub(super) fn connection(
         ..Default::default()
     };
     network("envoy.filters.network.http_connection_manager", any(HCM, &message))
+}
+
+/// What `x-forwarded-client-cert` tells besides hash and issuer: who the caller is, as Istio has it told.
+fn told_of_certificates() -> hcm::http_connection_manager::SetCurrentClientCertDetails {
+    hcm::http_connection_manager::SetCurrentClientCertDetails {
+        subject: Some(flag(true)),
+        uri: true,
+        dns: true,
+        ..Default::default()
+    }
 }
 
 /// `meshConfig.defaultConfig.gatewayTopology.numTrustedProxies`.

@@ -53,6 +53,18 @@ impl Outbound<'_> {
         }];
     }
 
+    /// What ALPN says of what is to come, in Istio's words for a listener's filter chains and in the IANA's for Envoy,
+    /// which agrees on no other. (Our proxy chooses by what it sends; in Istio a filter of its own does. Without one, a
+    /// port whose protocol was not declared is announced as bytes.) Never `istio-peer-exchange`: nobody here sends what
+    /// that promises.
+    fn announced(&self) -> &'static [&'static str] {
+        match self.port.protocol {
+            declared if declared.is_http2() => &["istio-h2", "istio", "h2"],
+            declared if declared.is_http() => &["istio-http/1.1", "istio", "http/1.1"],
+            _ => &["istio"],
+        }
+    }
+
     /// Istio's mutual TLS: the endpoint must be one of the service's own accounts.
     fn istio(&self, sni: &str, names: &[String]) -> core::TransportSocket {
         let uri = |instance: &Instance| {
@@ -75,12 +87,7 @@ impl Outbound<'_> {
             validation_context_sds_secret_config: Some(sds("ROOTCA")),
             ..Default::default()
         };
-        let spoken = match self.port.protocol {
-            declared if declared.is_http2() => Some("istio-h2"),
-            declared if declared.is_http() => Some("istio-http/1.1"),
-            _ => None,
-        };
-        let alpn = spoken.into_iter().chain(["istio-peer-exchange", "istio"]).map(str::to_owned).collect();
+        let alpn = self.announced().iter().map(|word| (*word).to_owned()).collect();
         let common = tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: vec![sds("default")],
             alpn_protocols: alpn,
