@@ -84,8 +84,12 @@ fn stock_envoy_takes_every_resource() {
         "{rejected:#?}\n{}",
         std::fs::read_to_string(directory.path().join("envoy.log")).unwrap()
     );
-    let listeners = get(ports[4], "/config_dump?resource=dynamic_listeners").unwrap();
-    assert!(listeners.contains("virtualInbound") && listeners.contains("0.0.0.0_9080"), "{listeners}");
+    // With the certificate, every listener is in use.
+    until(|| {
+        let listeners = get(ports[4], "/config_dump?resource=dynamic_listeners").unwrap();
+        let serves = |name: &str| listeners.contains(name);
+        serves("virtualInbound") && serves("0.0.0.0_9080") && !listeners.contains("warming_state")
+    });
 }
 
 fn acknowledged(port: u16) -> u64 {

@@ -24,7 +24,7 @@ const IGNORED: [&str; 6] = [
 /// Status, fields and body; of what the origin tells, what is not ignored.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Answer {
-    status: u16,
+    pub(crate) status: u16,
     fields: BTreeMap<String, Vec<String>>,
     body: String,
 }

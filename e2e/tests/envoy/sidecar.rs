@@ -28,6 +28,11 @@ const REFUSED: ([u8; 4], u16) = ([10, 96, 0, 70], 7003);
 const UNDECLARED_HTTP: ([u8; 4], u16) = ([10, 96, 0, 71], 7001);
 const UNDECLARED_BYTES: ([u8; 4], u16) = ([10, 96, 0, 71], 7002);
 
+/// What nobody takes for HTTP.
+pub(crate) const SAID: &str = "(some bytes)";
+/// What a connection ends with that the other side closed without reading all.
+const GONE: [ErrorKind; 3] = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::NotConnected];
+
 /// Whose sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Plane {
@@ -108,7 +113,7 @@ impl Sidecars {
         let pod = &self.caller(caller).pod;
         let echo = |address: ([u8; 4], u16)| match pod.inside(|| Ok(echo(address.into())))? {
             Ok(text) => Ok(text),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(String::new()),
+            Err(error) if GONE.contains(&error.kind()) => Ok(String::new()),
             Err(error) => Err(error).with_context(|| format!("{caller}: {address:?}")),
         };
         Ok([echo(BYTES)?, echo(UNDECLARED_BYTES)?, echo(REFUSED)?])
@@ -190,12 +195,15 @@ fn ours(control: &Control, pod: &Pod, account: &str) -> Result<Process> {
     pod.spawn("proxy", &mut command)
 }
 
+/// Says some bytes, hears them back, and then the end. (A stock Envoy that is not sure yet what is spoken
+/// closes when its caller has said all.)
 fn echo(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"some bytes")?;
+    stream.write_all(SAID.as_bytes())?;
+    let mut heard = Vec::new();
+    (&stream).take(SAID.len() as u64).read_to_end(&mut heard)?;
     stream.shutdown(Shutdown::Write)?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
+    stream.read_to_end(&mut heard)?;
+    Ok(String::from_utf8_lossy(&heard).into_owned())
 }

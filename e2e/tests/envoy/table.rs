@@ -123,16 +123,22 @@ pub(crate) fn requests() -> Vec<Request> {
     ]
 }
 
-/// What the policies of a sidecar say besides, by who calls.
-pub(crate) fn by_principal() -> Vec<Request> {
+/// What the policies of a sidecar say besides, by who calls; with the status of the answer.
+pub(crate) fn by_principal() -> Vec<(Request, u16)> {
     vec![
-        get("/rest/not-for-callers"),
-        get("/rest/for-callers"),
-        get("/rest/not-for-neighbours"),
-        get("/rest/for-friends"),
-        with("/rest/for-friends", &[("content-type", "application/grpc")]),
+        (get("/rest/not-for-callers"), 403),
+        (get("/rest/for-callers"), 200),
+        (get("/rest/not-for-neighbours"), 403),
+        (get("/rest/for-friends"), 403),
+        (with("/rest/for-friends", &[("content-type", "application/grpc")]), 200),
         // Who it is says its certificate, not its word.
-        with("/rest/for-friends", &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/friend")]),
+        (
+            with(
+                "/rest/for-friends",
+                &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/friend")],
+            ),
+            403,
+        ),
     ]
 }
 
