@@ -12,6 +12,7 @@ mod node;
 mod objects;
 mod path;
 mod read;
+mod references;
 mod schema;
 mod state;
 mod validate;

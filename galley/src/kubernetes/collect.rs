@@ -13,6 +13,7 @@ use super::watches::{Watched, Watches};
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::kind::Kind;
 use crate::objects::Objects;
+use crate::references;
 use crate::state::State;
 
 /// States follow one another at least so far apart. The first change after a quiet time is passed on at once.
@@ -197,11 +198,15 @@ impl Collector {
             return false;
         }
         sender.send_modify(|state| {
+            let references = !Arc::ptr_eq(&state.objects.virtual_services, &self.objects.virtual_services);
             if changed.objects {
                 state.objects = Arc::new(self.objects.clone());
             }
+            if changed.findings || references {
+                let own = self.findings.values().flatten().cloned();
+                state.diagnostics = own.chain(references::dangling(&self.objects)).collect();
+            }
             if changed.findings {
-                state.diagnostics = self.findings.values().flatten().cloned().collect();
                 state.refused = Arc::new(self.refused.clone());
             }
         });
