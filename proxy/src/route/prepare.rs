@@ -1,7 +1,7 @@
 //! What every request goes through before it is looked at: a plain path, and the fields by which proxies tell each other
 //! about the caller, taken from those who may set them (Envoy's connection manager).
 
-use mesh_http::{Known, RequestHead};
+use mesh_http::RequestHead;
 
 use super::find::split_query;
 use crate::conn::ConnInfo;
@@ -85,9 +85,9 @@ pub(super) fn prepare(
 
 /// Removes what a caller may not say; `outside`: it is not of the mesh.
 fn forget_commands(head: &mut RequestHead, outside: bool) {
-    head.fields.retain(|known, name, _| {
+    head.fields.retain(|_, name, _| {
         let word = match name.split_at_checked(ENVOYS.len()) {
-            Some((start, word)) if known == Known::Other && start.eq_ignore_ascii_case(ENVOYS) => word,
+            Some((start, word)) if start.eq_ignore_ascii_case(ENVOYS) => word,
             _ => return true,
         };
         let is_one_of = |words: &[&[u8]]| words.iter().any(|one| word.eq_ignore_ascii_case(one));
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn nobody_commands_the_proxy_and_outsiders_tell_nothing() {
         let sent = || {
-            let mut head = RequestHead::new(b"GET", b"http", b"a", b"/");
+            let mut head = RequestHead::default();
             for name in ["X-Envoy-Max-Retries", "x-envoy-internal", "x-envoy-attempt-count", "x-envoy-peer-metadata"] {
                 head.fields.append(name.as_bytes(), b"1");
             }
