@@ -91,7 +91,7 @@ fn forget_commands(head: &mut RequestHead, outside: bool) {
             _ => return true,
         };
         let is_one_of = |words: &[&[u8]]| words.iter().any(|one| word.eq_ignore_ascii_case(one));
-        !is_one_of(COMMANDS) && !(outside && is_one_of(TOLD))
+        !(is_one_of(COMMANDS) || outside && is_one_of(TOLD))
     });
 }
 
