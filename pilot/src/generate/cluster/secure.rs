@@ -16,7 +16,7 @@ use crate::world::{Instance, Service, or_default};
 
 const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 
-impl Outbound<'_> {
+impl<'a> Outbound<'a> {
     /// Automatic mutual TLS to those who take it, unless the rule says otherwise.
     pub(super) fn secure(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
         let Some(settings) = &self.policy.tls else { return self.secure_automatically(cluster, name) };
@@ -65,14 +65,16 @@ impl Outbound<'_> {
         }
     }
 
-    /// Istio's mutual TLS: the endpoint must be one of the service's own accounts.
+    /// Istio's mutual TLS: the endpoint must be one of the service's own accounts, in whichever of the mesh's trust
+    /// domains: while the domain changes, there are certificates of both.
     fn istio(&self, sni: &str, names: &[String]) -> core::TransportSocket {
-        let uri = |instance: &Instance| {
+        let uris = |instance: &'a Instance| {
             let (namespace, account) = (&instance.namespace, &instance.service_account);
-            format!("spiffe://{}/ns/{namespace}/sa/{account}", self.world.trust_domain)
+            let domains = self.world.trust_domains();
+            domains.map(move |domain| format!("spiffe://{domain}/ns/{namespace}/sa/{account}"))
         };
         let known = self.instances().filter(|instance| !instance.service_account.is_empty());
-        let mut own: BTreeSet<String> = known.map(uri).collect();
+        let mut own: BTreeSet<String> = known.flat_map(uris).collect();
         own.extend(self.service.subject_alt_names.iter().cloned());
         let sans = if names.is_empty() {
             own.iter().map(|name| san(name)).collect()

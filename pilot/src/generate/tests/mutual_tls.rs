@@ -42,3 +42,18 @@ fn a_workload_has_its_certificate_from_the_agent_beside_it() {
     };
     assert_eq!(agent.cluster_name, "sds-grpc");
 }
+
+#[test]
+fn while_the_trust_domain_changes_certificates_of_both_are_taken() {
+    let settings = "
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: '{trustDomain: new.example, trustDomainAliases: [old.example]}'}
+";
+    let rule = rule("web", "default", "{host: web, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}");
+    let mesh = Mesh::new(&format!("{}{}{settings}{rule}", web("clusterIP: 10.96.0.1"), pod("one", "10.0.0.1", "")));
+    let (_, names) = asks(&mesh.cluster("default", WEB));
+    assert_eq!(names, ["spiffe://new.example/ns/default/sa/web", "spiffe://old.example/ns/default/sa/web"]);
+}
