@@ -92,6 +92,15 @@ fn sidecars_answer_alike_over_mutual_tls() -> Result<()> {
             let echoes = sidecars.echo(caller)?;
             assert_eq!(echoes, [sidecar::SAID, sidecar::SAID, ""], "{caller} calls {called}");
         }
+        for (request, status) in table::in_plain_text() {
+            for http2 in [false, true] {
+                let answer = sidecars.ask_in_plain_text(&request, http2)?;
+                assert_eq!(answer.status, status, "{called}: {request}: {answer}");
+                let question = format!("in plain text: {} {request}", version(http2));
+                answers.entry(question).or_default().insert(format!("outside calls {called}"), answer.to_string());
+            }
+        }
+        sidecars.is_strict()?;
         sidecars.took_everything()?;
     }
     let differences: Vec<String> = answers

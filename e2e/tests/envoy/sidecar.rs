@@ -28,6 +28,9 @@ const REFUSED: ([u8; 4], u16) = ([10, 96, 0, 70], 7003);
 const UNDECLARED_HTTP: ([u8; 4], u16) = ([10, 96, 0, 71], 7001);
 const UNDECLARED_BYTES: ([u8; 4], u16) = ([10, 96, 0, 71], 7002);
 
+/// Ports of the origin, as its pod has them.
+const STRICT: u16 = 9001;
+const PERMISSIVE: u16 = 9005;
 /// What nobody takes for HTTP.
 pub(crate) const SAID: &str = "(some bytes)";
 /// What a connection ends with that the other side closed without reading all.
@@ -105,6 +108,20 @@ impl Sidecars {
     /// Asks at a port whose protocol nobody declared.
     pub(crate) fn ask_undeclared(&self, caller: Plane, request: &Request, http2: bool) -> Result<Answer> {
         self.ask_at(UNDECLARED_HTTP.into(), caller, request, http2)
+    }
+
+    /// Asks from outside the mesh, where the origin takes plain text.
+    pub(crate) fn ask_in_plain_text(&self, request: &Request, http2: bool) -> Result<Answer> {
+        let address = SocketAddr::new(self.origin.pod.ip(), PERMISSIVE);
+        let answer = Answer::ask(&self.control.pod, address, request, http2, &self.origin.pod);
+        answer.with_context(|| format!("in plain text: {request}"))
+    }
+
+    /// Fails if the origin answers plain text where it takes none.
+    pub(crate) fn is_strict(&self) -> Result<()> {
+        let call = Call::get(SocketAddr::new(self.origin.pod.ip(), STRICT), "shop.example.com", "/exact");
+        ensure!(call.from(&self.control.pod).is_err(), "plain text was answered");
+        Ok(())
     }
 
     /// What comes back of some bytes by a declared, an undeclared and a forbidden port, up to the end. A connection that is

@@ -142,6 +142,17 @@ pub(crate) fn by_principal() -> Vec<(Request, u16)> {
     ]
 }
 
+/// From outside the mesh, in plain text; with the status of the answer.
+pub(crate) fn in_plain_text() -> Vec<(Request, u16)> {
+    vec![
+        (get("/public"), 200),
+        (with("/public/x?y=z", &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/caller")]), 200),
+        (with("/public", &[("x-envoy-max-retries", "9"), ("x-forwarded-proto", "https")]), 200),
+        (get("/private"), 403),
+        (with("/private", &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/caller")]), 403),
+    ]
+}
+
 /// At a port whose protocol was not declared.
 pub(crate) fn undeclared() -> Vec<Request> {
     vec![get("/anything?a=b"), method("POST", "/anything"), get("/rest/for-friends"), get("/slow")]
