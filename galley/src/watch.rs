@@ -9,10 +9,10 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 
+use crate::across;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::load::{ByName, Loaded, load};
 use crate::objects::Objects;
-use crate::references;
 use crate::state::State;
 
 /// Without any news the directory is looked at this often: some file systems tell nothing.
@@ -126,7 +126,7 @@ impl Directory {
         if !objects.same_as(&self.state.objects) {
             self.state.objects = Arc::new(objects);
         }
-        diagnostics.extend(references::dangling(&self.state.objects));
+        diagnostics.extend(across::findings(&self.state.objects));
         self.state.diagnostics = diagnostics.into();
         self.state.refused = Arc::new(refused);
     }

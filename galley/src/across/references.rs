@@ -1,38 +1,25 @@
-//! What objects say of each other, once all are known. A reference that leads nowhere refuses nobody: what it leads to may
-//! come a moment later, in an order that nobody promised. But it is said.
+//! References that lead nowhere.
 
+use super::warning;
 use crate::api::{Delegate, VirtualService};
-use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
-use crate::kind::Kind;
-use crate::object::{Meta, Object};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::object::Object;
 use crate::objects::{Key, Objects};
 use crate::path::FieldPath;
 
 /// A warning for each rule whose delegate is not there, or does not take the rule on (`http[].delegate`): its requests
 /// find no route.
-pub(crate) fn dangling(objects: &Objects) -> Vec<Diagnostic> {
+pub(super) fn dangling(objects: &Objects) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for root in objects.virtual_services.values() {
         for (index, rule) in root.spec.http.iter().enumerate() {
             let Some(delegate) = &rule.delegate else { continue };
             let path = FieldPath::default().field("spec").field("http").index(index).field("delegate");
-            found.extend(trouble(objects, root, delegate).map(|(code, message)| Diagnostic {
-                file: root.meta.source.file.clone(),
-                position: root.meta.source.position,
-                severity: Severity::Warning,
-                code,
-                object: Some(reference(root)),
-                path: path.to_string(),
-                message,
-            }));
+            let trouble = trouble(objects, root, delegate);
+            found.extend(trouble.map(|(code, message)| warning(root, code, &path, message)));
         }
     }
     found
-}
-
-fn reference(object: &Object<VirtualService>) -> ObjectRef {
-    let Meta { namespace, name, .. } = &*object.meta;
-    ObjectRef { kind: Kind::VirtualService, namespace: namespace.clone(), name: name.clone() }
 }
 
 /// Why a delegate does not serve, by Istio's rules for it.

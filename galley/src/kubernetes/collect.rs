@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout_at};
 use super::credentials;
 use super::follow::{Change, News, Reading};
 use super::watches::{Watched, Watches};
+use crate::across;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::kind::Kind;
 use crate::objects::Objects;
-use crate::references;
 use crate::state::State;
 
 /// States follow one another at least so far apart. The first change after a quiet time is passed on at once.
@@ -198,13 +198,13 @@ impl Collector {
             return false;
         }
         sender.send_modify(|state| {
-            let references = !Arc::ptr_eq(&state.objects.virtual_services, &self.objects.virtual_services);
+            let across = !across::same(&state.objects, &self.objects);
             if changed.objects {
                 state.objects = Arc::new(self.objects.clone());
             }
-            if changed.findings || references {
+            if changed.findings || across {
                 let own = self.findings.values().flatten().cloned();
-                state.diagnostics = own.chain(references::dangling(&self.objects)).collect();
+                state.diagnostics = own.chain(across::findings(&self.objects)).collect();
             }
             if changed.findings {
                 state.refused = Arc::new(self.refused.clone());
