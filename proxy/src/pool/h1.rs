@@ -13,6 +13,9 @@ use crate::http::body::{BodyIn, BodyOut, Broken, Piece};
 use crate::http::wire::Wire;
 use crate::stream::Stream;
 
+/// Servers read so much at once, at least.
+const ONE_PIECE: u64 = 4096;
+
 /// A connection that carries one request at a time.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -27,7 +30,9 @@ pub(crate) struct Client {
     written_before: u64,
     /// A response has begun to come for this request.
     answered: bool,
-    /// The connection failed otherwise than by being closed.
+    /// The connection was reset.
+    reset: bool,
+    /// It failed otherwise than by being closed or reset.
     failed: bool,
     /// The request's body was written to its end.
     sent_all: bool,
@@ -49,6 +54,7 @@ impl Client {
             requests: 0,
             written_before: 0,
             answered: false,
+            reset: false,
             failed: false,
             sent_all: false,
             keeps_alive: true,
@@ -72,10 +78,15 @@ impl Client {
         self.answered
     }
 
-    /// True if it is certain that nothing of this request was read: the connection was closed before any of it came.
+    /// True if the application has not read this request: the connection was closed before any of it came, or reset
+    /// before any of it was acknowledged (P08).
+    ///
+    /// A kernel resets what is closed with bytes unread. Some may have been read, but not the whole of what comes in one
+    /// piece; what takes several is not trusted to this.
     pub(crate) async fn is_unread(&self) -> bool {
         let closed = self.wire.has_ended() && !self.failed && !self.answered;
-        closed && delivery::is_none_after(self.stream(), self.written_before).await
+        let whole = self.sent_all && self.stream().written() - self.written_before <= ONE_PIECE;
+        closed && (whole || !self.reset) && delivery::is_none_after(self.stream(), self.written_before).await
     }
 
     /// Begins a request.
@@ -188,8 +199,12 @@ impl Client {
     }
 
     fn broken(&mut self, error: &io::Error) -> Fault {
-        // Writing to what the other end has closed is a broken pipe; a reset can come from whoever has read.
-        self.failed |= error.kind() != io::ErrorKind::BrokenPipe;
+        match error.kind() {
+            // The other end had closed it before.
+            io::ErrorKind::BrokenPipe => {}
+            io::ErrorKind::ConnectionReset => self.reset = true,
+            _ => self.failed = true,
+        }
         self.fault(Cause::UpstreamClosed).because(error.to_string())
     }
 
@@ -212,7 +227,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut server = listener.accept().await.unwrap().0;
         let mut client = Client::new(Stream::plain(socket), Slot::new(&HostPool::default().open, None));
-        post(&mut client).await;
+        post(&mut client, b"hi").await;
         read_request(&mut server).await;
         server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         poll_fn(|cx| client.poll_head(cx, &mut ResponseHead::default())).await.unwrap();
@@ -226,11 +241,11 @@ mod tests {
         }
     }
 
-    async fn post(client: &mut Client) {
+    async fn post(client: &mut Client, body: &[u8]) {
         let mut head = RequestHead::default();
         head.set_method(b"POST");
-        client.send_head(&head, BodyLength::Exact(2));
-        client.send_data(b"hi");
+        client.send_head(&head, BodyLength::Exact(body.len() as u64));
+        client.send_data(body);
         client.send_end(None);
         poll_fn(|cx| client.poll_flush(cx)).await.unwrap();
     }
@@ -243,7 +258,7 @@ mod tests {
     async fn a_request_to_a_closed_connection_was_not_read() {
         let (mut client, server) = used().await;
         drop(server);
-        post(&mut client).await;
+        post(&mut client, b"hi").await;
         fails(&mut client).await;
         assert!(client.is_unread().await);
     }
@@ -251,17 +266,28 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_was_read_is_not_called_unread_whatever_ends_the_connection() {
         let (mut client, mut server) = used().await;
-        post(&mut client).await;
+        post(&mut client, b"hi").await;
         read_request(&mut server).await;
         drop(server);
         fails(&mut client).await;
         assert!(!client.is_unread().await, "closed");
 
         let (mut client, mut server) = used().await;
-        post(&mut client).await;
+        post(&mut client, &[b'x'; 8192]).await;
         server.read_exact(&mut [0; 8]).await.unwrap();
         drop(server);
         fails(&mut client).await;
         assert!(!client.is_unread().await, "reset, with the rest unread");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_closed_away_was_not_read() {
+        let (mut client, server) = used().await;
+        post(&mut client, b"hi").await;
+        // It is there, and nobody takes it.
+        server.readable().await.unwrap();
+        drop(server);
+        fails(&mut client).await;
+        assert!(client.is_unread().await);
     }
 }
