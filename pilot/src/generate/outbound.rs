@@ -17,7 +17,7 @@ use mesh_types::{BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, ports};
 use super::cluster;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::lead::{self, Lead};
-use super::route::{Asker, prefix};
+use super::route::{Asker, prefix, told_to_proxies};
 use super::wire::{address, ads, duration, flag};
 use crate::kind::Kind;
 use crate::proxy::Proxy;
@@ -363,6 +363,7 @@ fn sniffed(world: &World, proxy: &Proxy, service: &Service, port: u16) -> rds::R
     let asker = Asker { world, proxy, gateway: "mesh", port };
     rds::RouteConfiguration {
         virtual_hosts: vec![host(&asker, service, vec!["*".to_owned()])],
+        response_headers_to_remove: told_to_proxies(proxy),
         ..configuration(&format!("{}:{port}", service.host))
     }
 }
@@ -420,7 +421,8 @@ fn unregistered(asker: &Asker<'_>) -> Vec<rds::VirtualHost> {
 /// The routes of everything that is served on a port.
 fn routes(world: &World, proxy: &Proxy, port: u16) -> rds::RouteConfiguration {
     let virtual_hosts = virtual_hosts(world, proxy, port, |_| true);
-    rds::RouteConfiguration { virtual_hosts, ..configuration(&port.to_string()) }
+    let response_headers_to_remove = told_to_proxies(proxy);
+    rds::RouteConfiguration { virtual_hosts, response_headers_to_remove, ..configuration(&port.to_string()) }
 }
 
 /// The virtual hosts on a port whose names are picked, and the one of everything else.

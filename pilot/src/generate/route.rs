@@ -35,6 +35,12 @@ pub(super) struct Asker<'a> {
     pub(super) port: u16,
 }
 
+/// Fields of answers in which our proxies tell each other what no application should hear (`proxy/src/http/unprocessed.rs`).
+/// Our own proxy takes them off; a stock Envoy has to be told to.
+pub(super) fn told_to_proxies(proxy: &Proxy) -> Vec<String> {
+    if proxy.on_demand { Vec::new() } else { vec!["x-weft-unprocessed".to_owned()] }
+}
+
 /// What a condition says of where it holds, which is known before there is a connection.
 pub(super) struct Place<'a> {
     pub(super) port: Option<u16>,

@@ -9,7 +9,7 @@ use galley::{Object, api};
 
 use super::Served;
 use crate::generate::outbound::domains;
-use crate::generate::route::{Asker, closeness, prefix};
+use crate::generate::route::{Asker, closeness, prefix, told_to_proxies};
 use crate::generate::wire::flag;
 use crate::proxy::Proxy;
 use crate::world::{World, host_matches};
@@ -59,6 +59,7 @@ pub(super) fn of_servers(world: &World, proxy: &Proxy, name: &str, servers: &[&S
     rds::RouteConfiguration {
         name: name.to_owned(),
         virtual_hosts,
+        response_headers_to_remove: told_to_proxies(proxy),
         ignore_port_in_host_matching: true,
         validate_clusters: Some(flag(false)),
         ..Default::default()
