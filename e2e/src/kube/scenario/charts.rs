@@ -11,11 +11,11 @@ const RELEASES: [(&str, &str); 3] =
     [("istio-base", "istio-system"), ("istiod", "istio-system"), ("istio-ingress", "istio-ingress")];
 
 /// Whether somebody has walked the path.
-pub(super) fn are_installed(kube: &Kube) -> bool {
+pub(in crate::kube) fn are_installed(kube: &Kube) -> bool {
     RELEASES.iter().all(|(name, namespace)| kube.helm(&format!("status {name} -n {namespace}")).is_ok())
 }
 
-pub(super) fn install(kube: &Kube) -> Result<String> {
+pub(in crate::kube) fn install(kube: &Kube) -> Result<String> {
     remove(kube)?;
     let _balancer = Balancer::start(kube);
     let start = Instant::now();
@@ -46,6 +46,11 @@ pub(super) fn install(kube: &Kube) -> Result<String> {
         control_plane.as_secs_f64(),
         start.elapsed().as_secs_f64(),
     ))
+}
+
+/// Waits until every replica of istiod serves.
+pub(super) fn wait_ready(kube: &Kube) -> Result<()> {
+    kube.wait_rolled_out("istio-system", "deployment/istiod")
 }
 
 pub(super) fn uninstall(kube: &Kube) -> Result<String> {
