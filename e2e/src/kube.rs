@@ -19,14 +19,19 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::client::{Answer, Call};
+use crate::story::eventually;
 
 /// Longer than anything takes to come up on a machine that does other things too.
 pub const PATIENCE: &str = "180s";
+
+/// Longer than a pod is given to end.
+const ENDED: Duration = Duration::from_secs(60);
 
 /// A cluster, by a context of the kubeconfig.
 #[derive(Clone, Debug)]
@@ -103,6 +108,23 @@ impl Kube {
     pub fn pods(&self, namespace: &str, label: &str) -> Result<Vec<Value>> {
         let list = self.get(&format!("pods --namespace {namespace} --selector {label}"))?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Their names.
+    pub fn pod_names(&self, namespace: &str, label: &str) -> Result<Vec<String>> {
+        let pods = self.pods(namespace, label)?;
+        Ok(pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// Waits until pods that a label selects are there no more.
+    pub fn wait_gone(&self, namespace: &str, label: &str, pods: &[String]) -> Result<()> {
+        eventually(ENDED, || {
+            let now = self.pod_names(namespace, label)?;
+            let left: Vec<_> = pods.iter().filter(|name| now.contains(name)).collect();
+            ensure!(left.is_empty(), "still there: {left:?}");
+            Ok(())
+        })
+        .map(|_| ())
     }
 
     /// The internal addresses of the nodes.

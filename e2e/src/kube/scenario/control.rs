@@ -30,7 +30,7 @@ pub(super) fn istiod(kube: &Kube) -> Result<String> {
 
 pub(super) fn replicas(kube: &Kube) -> Result<String> {
     kube.apply(OBJECT)?;
-    
+
     let mut took = Vec::new();
     let tally = under_load(kube, || {
         scale(kube, "--set autoscaleEnabled=false,replicaCount=2")?;
@@ -108,6 +108,8 @@ fn kill_istiod(kube: &Kube, index: usize) -> Result<()> {
 
 /// Upgrades the chart to so many replicas, or back to what it says itself.
 fn scale(kube: &Kube, values: &str) -> Result<()> {
-    kube.helm(&format!("upgrade istiod charts/istiod -n istio-system --reset-values {values} --wait --timeout {PATIENCE}"))?;
+    kube.helm(&format!(
+        "upgrade istiod charts/istiod -n istio-system --reset-values {values} --wait --timeout {PATIENCE}"
+    ))?;
     wait_ready(kube)
 }

@@ -79,7 +79,12 @@ pub(super) fn matrix(kube: &Kube) -> Result<String> {
         ensure!(is_expected(&became, case.expected), "{pod} became {became:?}, expected was {:?}", case.expected);
     }
     let count = |wanted: Expected| cases.iter().filter(|case| case.expected == wanted).count();
-    Ok(format!("of {} pods {} were injected, {} left alone, the others refused", cases.len(), count(Injected), count(Alone)))
+    Ok(format!(
+        "of {} pods {} were injected, {} left alone, the others refused",
+        cases.len(),
+        count(Injected),
+        count(Alone)
+    ))
 }
 
 pub(super) fn leave(kube: &Kube) -> Result<()> {

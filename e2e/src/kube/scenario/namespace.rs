@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::rolling::under_load;
-use crate::kube::fixture::CLIENT;
 use crate::kube::Kube;
+use crate::kube::fixture::CLIENT;
 use crate::story::eventually;
 
 const OBJECTS: &str = "e2e/yaml/kube/short-lived.yaml";
@@ -23,7 +23,11 @@ pub(super) fn deleted(kube: &Kube) -> Result<String> {
     let start = Instant::now();
     let tally = under_load(kube, || kube.delete(OBJECTS).map(|_| ()))?;
     let took = start.elapsed();
-    Ok(format!("it was gone after {:.1} s, and others did not notice: {}", took.as_secs_f64(), tally.without_failure()?))
+    Ok(format!(
+        "it was gone after {:.1} s, and others did not notice: {}",
+        took.as_secs_f64(),
+        tally.without_failure()?
+    ))
 }
 
 pub(super) fn leave(kube: &Kube) -> Result<()> {

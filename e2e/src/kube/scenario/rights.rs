@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use crate::kube::fixture::SHOP;
 use crate::kube::Kube;
+use crate::kube::fixture::SHOP;
 
 const ISTIOD: &str = "system:serviceaccount:istio-system:istiod";
 const GATEWAY: &str = "system:serviceaccount:istio-ingress:istio-ingress";
@@ -46,7 +46,10 @@ pub(super) fn least(kube: &Kube) -> Result<String> {
         }
     }
     let asked: usize = FORBIDDEN.iter().map(|(_, questions)| questions.len()).sum();
-    Ok(format!("{} accounts were asked {asked} things that they must not, in {SHOP} and elsewhere, and can none", FORBIDDEN.len()))
+    Ok(format!(
+        "{} accounts were asked {asked} things that they must not, in {SHOP} and elsewhere, and can none",
+        FORBIDDEN.len()
+    ))
 }
 
 /// `kubectl auth can-i` fails to say no.

@@ -10,6 +10,7 @@ use crate::kube::{Kube, Load, PATIENCE};
 use crate::story::eventually;
 
 pub(super) const WEB: &str = "http://web.shop.svc.cluster.local:9080/details/0";
+const WEB_PODS: &str = "app=web";
 /// Longer than a pod is given to end.
 const ENDED: Duration = Duration::from_secs(60);
 
@@ -21,11 +22,11 @@ pub(super) fn under_load(kube: &Kube, work: impl FnOnce() -> Result<()>) -> Resu
 }
 
 pub(super) fn update(kube: &Kube) -> Result<String> {
-    let before = names(kube)?;
+    let before = kube.pod_names(SHOP, WEB_PODS)?;
     let tally = under_load(kube, || {
         kube.kubectl(&format!("rollout restart --namespace {SHOP} deployment/web"))?;
         kube.wait_rolled_out(SHOP, "deployment/web")?;
-        gone(kube, &before)
+        kube.wait_gone(SHOP, WEB_PODS, &before)
     })?;
     Ok(format!("{} pods were replaced; {}", before.len(), tally.without_failure()?))
 }
@@ -36,7 +37,7 @@ pub(super) fn scale_down(kube: &Kube) -> Result<String> {
     let tally = under_load(kube, || {
         scale(kube, 1)?;
         eventually(ENDED, || {
-            let left = names(kube)?.len();
+            let left = kube.pod_names(SHOP, WEB_PODS)?.len();
             ensure!(left == 1, "{left} pods are left");
             Ok(())
         })
@@ -57,7 +58,7 @@ pub(super) fn drain(kube: &Kube) -> Result<String> {
     ensure!(!before.is_empty(), "no instance is on {other}");
     let tally = under_load(kube, || {
         kube.kubectl(&format!("drain {other} --ignore-daemonsets --delete-emptydir-data --timeout {PATIENCE}"))?;
-        gone(kube, &before)?;
+        kube.wait_gone(SHOP, WEB_PODS, &before)?;
         kube.wait_rolled_out(SHOP, "deployment/web")
     })?;
     let moved = names_on(kube, &own)?;
@@ -88,24 +89,8 @@ fn nodes(kube: &Kube) -> Result<(String, String)> {
     Ok((own.to_owned(), other.to_owned()))
 }
 
-/// Waits until pods exist no more.
-fn gone(kube: &Kube, before: &[String]) -> Result<()> {
-    eventually(ENDED, || {
-        let now = names(kube)?;
-        let left: Vec<_> = before.iter().filter(|name| now.contains(name)).collect();
-        ensure!(left.is_empty(), "still there: {left:?}");
-        Ok(())
-    })
-    .map(|_| ())
-}
-
-fn names(kube: &Kube) -> Result<Vec<String>> {
-    let pods = kube.pods(SHOP, "app=web")?;
-    Ok(pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
-}
-
 fn names_on(kube: &Kube, node: &str) -> Result<Vec<String>> {
-    let pods = kube.pods(SHOP, "app=web")?;
+    let pods = kube.pods(SHOP, WEB_PODS)?;
     let there = pods.iter().filter(|pod| pod["spec"]["nodeName"] == node);
     Ok(there.filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
 }
