@@ -133,6 +133,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         control_plane_name: "istiod".into(),
         state_directory: state.map(Path::to_owned),
         drain: Duration::ZERO,
+        grace: Duration::ZERO,
         pages: Default::default(),
         application: application(),
     };

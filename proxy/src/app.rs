@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use mesh_runtime::{Blocker, Drain, Readiness};
+use mesh_runtime::{Blocker, Drain, DrainTrigger, Readiness};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::LocalSet;
+use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::record::{Recorder, Registry, Sink};
@@ -16,6 +17,8 @@ use crate::worker::Worker;
 use crate::xds;
 use crate::{accept, admin, identity};
 
+/// We end so long before we would be killed: a proxy that ends by itself writes its last lines.
+const MARGIN: Duration = Duration::from_secs(2);
 /// How often idle connections are looked at.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -62,13 +65,30 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
             }
         });
         tracing::info!(workers = settings.concurrency, control_plane = %settings.discovery, "started");
+        let began = tokio::spawn(when_begun(drain.clone()));
         end.await.context("signals")?;
         trigger.begin();
-        // Callers that have not heard yet are still answered; then what runs may end, within the same bound.
-        tokio::time::sleep(settings.drain).await;
-        tracing::info!(connections = drain.running(), "drained");
+        finish(&settings, &trigger, &drain, began.await.unwrap_or_else(|_| Instant::now())).await;
         Ok(())
     })
+}
+
+/// A pod that ends may have told us before its application was told (`/drain`).
+async fn when_begun(drain: Drain) -> Instant {
+    drain.begun().await;
+    Instant::now()
+}
+
+/// Serves on for the callers that have not heard yet, then lets go of what is idle, and waits for what runs. Outbound
+/// connections are the application's own: as long as it holds one, it may need us (P05).
+async fn finish(settings: &Settings, trigger: &DrainTrigger, drain: &Drain, began: Instant) {
+    tokio::time::sleep_until(began + settings.drain).await;
+    trigger.close();
+    let killed = began + settings.grace.saturating_sub(MARGIN);
+    if tokio::time::timeout_at(killed, trigger.finished()).await.is_err() {
+        tracing::warn!(connections = drain.running(), "time is up: what still runs is cut off");
+    }
+    tracing::info!("drained");
 }
 
 /// A worker thread's life.

@@ -39,8 +39,10 @@ pub struct Settings {
     pub control_plane_name: String,
     /// Where the proxy remembers what its application uses; `None` if there is no such directory.
     pub state_directory: Option<PathBuf>,
-    /// Longest drain.
+    /// How long callers that have not heard that we go are served as ever.
     pub drain: std::time::Duration,
+    /// When the pod is killed after it was told to end: what still runs after the drain has until then.
+    pub grace: std::time::Duration,
     /// Where operators, kubelets and Prometheus find us.
     pub pages: Addresses,
     /// What of the application is asked on behalf of others.
@@ -92,6 +94,9 @@ impl Node {
         mesh_types::Identity::new(self.trust_domain.clone(), &self.namespace, &self.service_account).ok()
     }
 }
+
+/// Kubernetes' default for `terminationGracePeriodSeconds`.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// `PROXY_CONFIG`: what of Istio's `ProxyConfig` concerns the process, and what the injector has dealt with by itself.
 #[derive(Debug, Default, Deserialize)]
@@ -183,6 +188,7 @@ impl Settings {
             state_directory: Some(PathBuf::from(reader.text("WEFT_STATE_DIR", "/etc/istio/proxy")))
                 .filter(|directory| directory.is_dir()),
             drain,
+            grace: reader.seconds("TERMINATION_GRACE_PERIOD_SECONDS", GRACE),
             pages,
             application: Application { address: ip, probes, metrics },
         })

@@ -61,12 +61,12 @@ async fn open(
     conn: &ConnInfo,
 ) -> Result<Stream, Fault> {
     let failed = |error: &io::Error| Fault::new(Cause::ConnectFailure, Step::Connect).because(describe(error));
-    let mut socket = plain(cluster, endpoint.address).await.map_err(|error| failed(&error))?;
+    let socket = plain(cluster, endpoint.address).await.map_err(|error| failed(&error))?;
+    let mut stream = Stream::plain(socket);
     if let Some(version) = cluster.proxy_protocol {
         let header = proxy_header::write(version, conn.peer, conn.destination);
-        socket.write_all(&header).await.map_err(|error| failed(&error))?;
+        stream.write_all(&header).await.map_err(|error| failed(&error))?;
     }
-    let stream = Stream::plain(socket);
     match settings(cluster, endpoint) {
         None => Ok(stream),
         Some(settings) => secure(worker, snapshot, settings, endpoint, carries, stream).await,

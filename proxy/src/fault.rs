@@ -52,6 +52,9 @@ pub enum Step {
 pub enum Sent {
     /// Certainly not: it may be sent elsewhere.
     Nothing,
+    /// They can have, and the connection closed before a byte of answer; but to send the request again does no harm, by
+    /// the meaning of its method (RFC 9110, section 9.2.1).
+    Harmless,
     /// They can have.
     Perhaps,
 }

@@ -16,6 +16,7 @@ mod protocol;
 mod request;
 mod response;
 pub(crate) mod timer;
+mod unprocessed;
 mod websocket;
 pub(crate) mod wire;
 
@@ -39,7 +40,7 @@ pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, str
     let version = protocol::is_http2(http.codec, conn, &mut wire);
     let http2 = tokio::select! {
         found = tokio::time::timeout(patience, version) => found,
-        () = worker.drain.begun(), if conn.kind != ListenerKind::Outbound => return,
+        () = worker.drain.closing(), if conn.kind != ListenerKind::Outbound => return,
     };
     match http2 {
         Ok(true) => h2::serve(worker, conn, live, wire).await,

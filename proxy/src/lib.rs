@@ -13,6 +13,7 @@ pub mod config;
 pub mod conn;
 pub mod connect;
 mod copy;
+mod delivery;
 pub mod fault;
 pub mod http;
 pub mod identity;

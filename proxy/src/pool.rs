@@ -23,16 +23,51 @@ use crate::worker::Worker;
 
 /// So many idle connections are kept an endpoint and worker.
 const MOST_IDLE: usize = 512;
+/// What was learnt of an endpoint's patience is believed for so long.
+const BELIEVED: Duration = Duration::from_secs(60);
 
 /// The connections to one endpoint.
 #[derive(Default)]
 pub struct HostPool {
     idle: RefCell<Vec<Idle>>,
+    patience: Cell<Patience>,
     links: RefCell<Vec<Shared>>,
     /// Told to the admin interface.
     opened: Cell<u64>,
     /// Open connections, idle or not.
     open: Rc<Open>,
+}
+
+/// Which of the connections that are there a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// Whichever is open.
+    Any,
+    /// None that the endpoint may be about to close: the request cannot be sent again if it does (P08).
+    Young,
+    /// None.
+    Never,
+}
+
+/// For how long an endpoint was seen to leave idle connections open, and when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patience(Option<(Duration, Instant)>);
+
+impl Patience {
+    /// It had closed a connection that was idle for so long.
+    fn ended(&mut self, after: Duration, now: Instant) {
+        let shortest = self.shortest(now).map_or(after, |known| known.min(after));
+        self.0 = Some((shortest, now));
+    }
+
+    fn shortest(self, now: Instant) -> Option<Duration> {
+        self.0.filter(|(_, seen)| now - *seen < BELIEVED).map(|(shortest, _)| shortest)
+    }
+
+    /// True if a connection that is idle for so long will stay open for a while.
+    fn allows(self, idle: Duration, now: Instant) -> bool {
+        self.shortest(now).is_none_or(|shortest| idle < shortest / 2)
+    }
 }
 
 /// How many connections are open, and who waits for one.
@@ -88,7 +123,7 @@ pub(crate) enum Client {
     Http2(Box<h2::Client>),
 }
 
-/// A connection to the chosen endpoint: one that is there or, within the cluster's limits, a new one.
+/// A connection to the chosen endpoint: one that is there and may be used, or, within the cluster's limits, a new one.
 ///
 /// # Errors
 /// [`Cause::Overflow`] if too many wait already, and what [`connect`] says.
@@ -98,9 +133,10 @@ pub(crate) async fn client(
     conn: &ConnInfo,
     pick: &Pick,
     http2: bool,
+    reuse: Reuse,
 ) -> Result<Client, Fault> {
     let (pool, config) = (pick.host.pool(), &pick.upstream().config);
-    if let Some(client) = pool.ready(http2, config) {
+    if let Some(client) = pool.ready(http2, reuse, config) {
         return Ok(client);
     }
     let overflow = || Fault::new(Cause::Overflow, Step::Connect).because("too many wait (max_pending_requests)");
@@ -110,7 +146,7 @@ pub(crate) async fn client(
             break slot;
         }
         pool.open.freed.notified().await;
-        if let Some(client) = pool.ready(http2, config) {
+        if let Some(client) = pool.ready(http2, reuse, config) {
             return Ok(client);
         }
     };
@@ -143,8 +179,8 @@ struct Idle {
 
 impl HostPool {
     /// A connection that can take a request at once.
-    fn ready(&self, http2: bool, config: &Cluster) -> Option<Client> {
-        if http2 { self.share(config).map(Client::Http2) } else { self.take().map(Client::Http1) }
+    fn ready(&self, http2: bool, reuse: Reuse, config: &Cluster) -> Option<Client> {
+        if http2 { self.share(config).map(Client::Http2) } else { self.take(reuse).map(Client::Http1) }
     }
 
     /// An HTTP/2 connection that takes one more stream.
@@ -175,12 +211,20 @@ impl HostPool {
     }
 
     /// The connection that was used last and is still good.
-    fn take(&self) -> Option<Box<h1::Client>> {
-        let mut idle = self.idle.borrow_mut();
-        while let Some(mut last) = idle.pop() {
-            if last.is_good() {
-                return Some(last.client);
+    fn take(&self, reuse: Reuse) -> Option<Box<h1::Client>> {
+        let (mut idle, now) = (self.idle.borrow_mut(), Instant::now());
+        while reuse != Reuse::Never
+            && let Some(mut last) = idle.pop()
+        {
+            if !last.is_good(now, &self.patience) {
+                continue;
             }
+            if reuse == Reuse::Young && !self.patience.get().allows(now - last.since, now) {
+                // The others are older.
+                idle.push(last);
+                return None;
+            }
+            return Some(last.client);
         }
         None
     }
@@ -211,7 +255,8 @@ impl HostPool {
 
     /// Closes what was closed at the other end, and what was idle for too long.
     pub(crate) fn tidy(&self) {
-        self.idle.borrow_mut().retain_mut(Idle::is_good);
+        let now = Instant::now();
+        self.idle.borrow_mut().retain_mut(|idle| idle.is_good(now, &self.patience));
         self.links.borrow_mut().retain(|shared| !shared.link.is_closing());
     }
 }
@@ -223,8 +268,68 @@ impl Drop for HostPool {
 }
 
 impl Idle {
-    fn is_good(&mut self) -> bool {
-        let expired = self.timeout.is_some_and(|timeout| self.since.elapsed() >= timeout);
-        !expired && self.client.is_quiet(&mut Context::from_waker(Waker::noop()))
+    /// Whether it can carry a request. What the endpoint has closed tells of its patience.
+    fn is_good(&mut self, now: Instant, patience: &Cell<Patience>) -> bool {
+        let age = now - self.since;
+        if self.timeout.is_some_and(|timeout| age >= timeout) {
+            return false;
+        }
+        let quiet = self.client.is_quiet(&mut Context::from_waker(Waker::noop()));
+        if !quiet {
+            let mut learnt = patience.get();
+            learnt.ended(age, now);
+            patience.set(learnt);
+        }
+        quiet
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::Stream;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn keep(pool: &HostPool, listener: &TcpListener, idle: Duration) -> TcpStream {
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let slot = Slot::new(&pool.open, None);
+        pool.keep(Box::new(h1::Client::new(Stream::plain(socket), slot)), None);
+        pool.idle.borrow_mut().last_mut().unwrap().since -= idle;
+        listener.accept().await.unwrap().0
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_repeated_goes_on_no_connection_that_may_be_closed_just_now() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = HostPool::default();
+        let second = Duration::from_secs(1);
+        let _open = keep(&pool, &listener, 30 * second).await;
+        assert!(pool.take(Reuse::Young).is_some(), "nothing is known of the endpoint's patience");
+
+        let closed = keep(&pool, &listener, 10 * second).await;
+        drop(closed);
+        // The end is there once the kernel says so.
+        while pool.idle.borrow_mut()[0].client.is_quiet(&mut Context::from_waker(Waker::noop())) {
+            tokio::task::yield_now().await;
+        }
+        assert!(pool.take(Reuse::Young).is_none());
+
+        let _old = keep(&pool, &listener, 6 * second).await;
+        assert!(pool.take(Reuse::Young).is_none());
+        assert!(pool.take(Reuse::Never).is_none());
+        assert!(pool.take(Reuse::Any).is_some());
+        let _young = keep(&pool, &listener, 4 * second).await;
+        assert!(pool.take(Reuse::Young).is_some());
+    }
+
+    #[test]
+    fn patience_is_forgotten_after_a_while() {
+        let mut patience = Patience::default();
+        let now = Instant::now();
+        patience.ended(Duration::from_secs(10), now);
+        patience.ended(Duration::from_secs(20), now);
+        assert!(patience.allows(Duration::from_secs(4), now));
+        assert!(!patience.allows(Duration::from_secs(6), now));
+        assert!(patience.allows(Duration::from_secs(6), now + BELIEVED));
     }
 }

@@ -63,18 +63,21 @@ fn fault_is_retriable(on: &RetryOn, fault: &Fault) -> bool {
     }
 }
 
-/// The endpoint said that it has not begun to work on the request (RFC 9113, section 8.7): sent again, once, whatever the
-/// policy is.
-pub(crate) fn is_unprocessed(fault: &Fault) -> bool {
-    fault.cause == Cause::RefusedStream && fault.sent == Sent::Nothing
+/// True if a request without an answer may be sent again, once, whatever the policy is: the endpoint said that it has not
+/// begun to work on it (RFC 9113, section 8.7), or closed the connection before a byte of it came, or, on a connection
+/// that was kept, closed it without answering what does no harm. An idle time-out does that all day (P08).
+pub(crate) fn is_harmless(fault: &Fault, reused: bool) -> bool {
+    match fault.cause {
+        Cause::RefusedStream => fault.sent == Sent::Nothing,
+        Cause::UpstreamClosed => fault.sent == Sent::Nothing || fault.sent == Sent::Harmless && reused,
+        _ => false,
+    }
 }
 
-/// True if a request without an answer may be repeated on a fresh connection without anybody's word: the kept connection
-/// that carried it was closed by the endpoint before a byte of answer, which an idle time-out does all day (P08), and
-/// repeating is harmless by the method's meaning (RFC 9110, section 9.2.2).
-pub(crate) fn is_idle_race(head: &RequestHead, reused: bool, answered: bool, fault: &Fault) -> bool {
-    let harmless = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    reused && !answered && fault.cause == Cause::UpstreamClosed && harmless && head.body.is_empty() && !head.upgrade
+/// True if the application does not mind the same request twice (RFC 9110, section 9.2.1).
+pub(crate) fn is_harmless_request(head: &RequestHead) -> bool {
+    let safe = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+    safe && head.body.is_empty() && !head.upgrade
 }
 
 /// The wait before try number `attempt` (the first retry is 1): full jitter over a doubling ceiling.
@@ -140,15 +143,23 @@ mod tests {
     }
 
     #[test]
-    fn only_harmless_requests_race_an_idle_timeout() {
+    fn only_what_does_no_harm_is_sent_again_without_a_word() {
+        let closed = |sent| Fault { sent, ..Fault::new(Cause::UpstreamClosed, Step::Forward) };
+        let cases = [
+            (Sent::Nothing, true, true),
+            (Sent::Nothing, false, true),
+            (Sent::Harmless, true, true),
+            (Sent::Harmless, false, false),
+            (Sent::Perhaps, true, false),
+        ];
+        for (sent, reused, want) in cases {
+            assert_eq!(is_harmless(&closed(sent), reused), want, "{sent:?} {reused}");
+        }
         let mut head = RequestHead::default();
-        head.set_method(b"GET");
-        let closed = Fault::after_sending(Cause::UpstreamClosed, Step::Forward);
-        assert!(is_idle_race(&head, true, false, &closed));
-        assert!(!is_idle_race(&head, false, false, &closed));
-        assert!(!is_idle_race(&head, true, true, &closed));
-        head.set_method(b"POST");
-        assert!(!is_idle_race(&head, true, false, &closed));
+        for (method, want) in [("GET", true), ("HEAD", true), ("POST", false), ("DELETE", false)] {
+            head.set_method(method.as_bytes());
+            assert_eq!(is_harmless_request(&head), want, "{method}");
+        }
     }
 
     #[test]

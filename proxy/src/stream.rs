@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,6 +14,8 @@ use tokio_rustls::{client, server};
 pub struct Stream {
     io: Io,
     early: Early,
+    /// Bytes given to the socket; those of a session are counted by the stream below it.
+    written: u64,
 }
 
 #[derive(Debug)]
@@ -33,17 +35,21 @@ struct Early {
 impl Stream {
     /// A plain connection.
     pub fn plain(socket: TcpStream) -> Self {
-        Self { io: Io::Plain(socket), early: Early::default() }
+        Self::over(Io::Plain(socket))
     }
 
     /// A connection on which we are the TLS server.
     pub fn tls_server(session: Box<server::TlsStream<Stream>>) -> Self {
-        Self { io: Io::Server(session), early: Early::default() }
+        Self::over(Io::Server(session))
     }
 
     /// A connection on which we are the TLS client.
     pub fn tls_client(session: Box<client::TlsStream<Stream>>) -> Self {
-        Self { io: Io::Client(session), early: Early::default() }
+        Self::over(Io::Client(session))
+    }
+
+    fn over(io: Io) -> Self {
+        Self { io, early: Early::default(), written: 0 }
     }
 
     /// The same, with bytes that will be read first.
@@ -65,6 +71,15 @@ impl Stream {
             Io::Plain(socket) => socket,
             Io::Server(session) => session.get_ref().0.socket(),
             Io::Client(session) => session.get_ref().0.socket(),
+        }
+    }
+
+    /// Bytes that the socket at the bottom has taken so far.
+    pub fn written(&self) -> u64 {
+        match &self.io {
+            Io::Plain(_) => self.written,
+            Io::Server(session) => session.get_ref().0.written(),
+            Io::Client(session) => session.get_ref().0.written(),
         }
     }
 
@@ -124,7 +139,11 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.io {
-            Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Plain(io) => {
+                let count = ready!(Pin::new(io).poll_write(cx, buf))?;
+                self.written += count as u64;
+                Poll::Ready(Ok(count))
+            }
             Io::Server(io) => Pin::new(io).poll_write(cx, buf),
             Io::Client(io) => Pin::new(io).poll_write(cx, buf),
         }

@@ -3,11 +3,21 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Tells when the drain has begun, and hands out guards. Clones share one state and do not hold the end up.
+/// Tells how far the drain is, and hands out guards. Clones share one state and do not hold the end up.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    begun: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     running: watch::Sender<usize>,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Running,
+    /// Peers are told to go elsewhere, and served meanwhile.
+    Begun,
+    /// Peers that have nothing under way are let go.
+    Closing,
 }
 
 /// Begins the drain and waits for its end.
@@ -25,19 +35,28 @@ pub struct DrainGuard {
 impl Drain {
     /// A drain that has not begun, and the right to begin it.
     pub fn new() -> (DrainTrigger, Self) {
-        let drain = Self { begun: watch::Sender::new(false), running: watch::Sender::new(0) };
+        let drain = Self { stage: watch::Sender::new(Stage::Running), running: watch::Sender::new(0) };
         (DrainTrigger { drain: drain.clone() }, drain)
     }
 
     /// True once the drain has begun.
     pub fn has_begun(&self) -> bool {
-        *self.begun.borrow()
+        *self.stage.borrow() >= Stage::Begun
     }
 
-    /// Waits until the drain begins; returns at once if it has.
+    /// Waits until the drain begins, when peers are to be told to go elsewhere; returns at once if it has.
     pub async fn begun(&self) {
+        self.reached(Stage::Begun).await;
+    }
+
+    /// Waits until what is idle is to be closed; returns at once if it is.
+    pub async fn closing(&self) {
+        self.reached(Stage::Closing).await;
+    }
+
+    async fn reached(&self, stage: Stage) {
         // The sender lives in self, so the channel cannot close while we wait.
-        let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
+        let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 
     /// Counts a piece of work that the end of the drain is to wait for.
@@ -55,7 +74,20 @@ impl Drain {
 impl DrainTrigger {
     /// Begins the drain. Doing so again changes nothing.
     pub fn begin(&self) {
-        self.drain.begun.send_replace(true);
+        self.advance(Stage::Begun);
+    }
+
+    /// Lets go of what is idle.
+    pub fn close(&self) {
+        self.advance(Stage::Closing);
+    }
+
+    fn advance(&self, to: Stage) {
+        self.drain.stage.send_if_modified(|stage| {
+            let ahead = to > *stage;
+            *stage = to.max(*stage);
+            ahead
+        });
     }
 
     /// Waits until no guard is left. Bound it with a time-out of your own.
@@ -108,6 +140,9 @@ mod tests {
         trigger.begin();
         drain.begun().await;
         assert!(drain.has_begun());
+        trigger.close();
+        trigger.begin();
+        drain.closing().await;
         let worker = tokio::spawn(async move {
             drop(first);
             tokio::task::yield_now().await;

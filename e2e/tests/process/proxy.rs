@@ -44,6 +44,7 @@ impl Process {
             control_plane_name: "istiod".into(),
             state_directory: None,
             drain: Duration::from_millis(300),
+            grace: Duration::from_secs(5),
             pages: pages.clone(),
             application: application(),
         };

@@ -44,6 +44,15 @@ impl Reader {
         }
     }
 
+    /// A whole number of seconds.
+    pub(super) fn seconds(&mut self, name: &str, default: std::time::Duration) -> std::time::Duration {
+        let Some(text) = self.optional(name) else { return default };
+        text.parse().map(std::time::Duration::from_secs).unwrap_or_else(|_| {
+            self.problem(format!("{name}: {text:?} is no whole number of seconds"));
+            default
+        })
+    }
+
     /// Seconds (`5s`), the form in which the injector writes durations; Istio's default is 5 s.
     pub(super) fn duration(&mut self, name: &str, text: Option<&str>) -> std::time::Duration {
         const DEFAULT: std::time::Duration = std::time::Duration::from_secs(5);

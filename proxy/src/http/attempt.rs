@@ -15,10 +15,10 @@ use super::exchange::{Call, no_cluster};
 use super::grpc;
 use super::request::Outgoing;
 use super::timer::{Timer, earlier};
-use super::websocket;
-use crate::fault::{Cause, Fault, Step};
+use super::{unprocessed, websocket};
+use crate::fault::{Cause, Fault, Sent, Source, Step};
 use crate::model::{ListenerKind, RetryPolicy, UpstreamProtocol};
-use crate::pool::{self, Client};
+use crate::pool::{self, Client, Reuse};
 use crate::record::{RequestRecord, peer};
 use crate::retry::{self, Tried};
 use crate::route::{Decision, Forward};
@@ -79,8 +79,9 @@ impl<'a> Attempts<'a> {
             idle: forward.idle_timeout.or(call.http.stream_idle_timeout).filter(|timeout| !timeout.is_zero()),
             idle_deadline: None,
         };
-        let keeps = (forward.retry.is_some() || !forward.mirrors.is_empty()) && !head.upgrade;
-        Self { call, decision, forward, head, record, outgoing: Outgoing::new(keeps), limits }
+        let needed = forward.retry.is_some() || !forward.mirrors.is_empty();
+        let outgoing = if head.upgrade { Outgoing::once() } else { Outgoing::kept(needed) };
+        Self { call, decision, forward, head, record, outgoing, limits }
     }
 
     /// Tries until there is an answer to be passed on, or a failure that is final.
@@ -94,24 +95,33 @@ impl<'a> Attempts<'a> {
         let mut retries =
             Retries { left: self.forward.retry.as_ref().map_or(0, |policy| policy.attempts), ..Retries::default() };
         loop {
-            let failure = match self.once(&upstream, &retries, caller, timer).await {
-                Ok(answered) => {
+            match self.once(&upstream, &retries, caller, timer).await {
+                Ok(mut answered) => {
+                    // The proxy over there could not hand the request over: another may.
+                    let unprocessed = unprocessed::take(&mut answered.head) && answered.pick.endpoint().mtls;
+                    if unprocessed && self.replays(&mut retries) {
+                        retries.tried.push(answered.pick.endpoint().address);
+                        continue;
+                    }
                     if !self.again(&upstream, &mut retries, &Tried::Answer(&answered.head), caller, timer).await {
                         return Ok(self.reply(answered, request, retries.permit));
                     }
-                    continue;
                 }
-                Err(failure) => failure,
-            };
-            let raced = retry::is_idle_race(self.head, failure.reused, failure.answered, &failure.fault)
-                || retry::is_unprocessed(&failure.fault) && self.outgoing.can_repeat();
-            if raced && !std::mem::replace(&mut retries.raced, true) {
-                continue;
-            }
-            if !self.again(&upstream, &mut retries, &Tried::Fault(&failure.fault), caller, timer).await {
-                return Err(failure.fault);
+                Err(Failure { reused, fault }) => {
+                    if retry::is_harmless(&fault, reused) && self.replays(&mut retries) {
+                        continue;
+                    }
+                    if !self.again(&upstream, &mut retries, &Tried::Fault(&fault), caller, timer).await {
+                        return Err(retries.told(fault));
+                    }
+                }
             }
         }
+    }
+
+    /// True, once, if the request can be sent again without anybody's word.
+    fn replays(&self, retries: &mut Retries) -> bool {
+        self.outgoing.can_repeat() && !std::mem::replace(&mut retries.replayed, true)
     }
 
     /// True, after a pause, if there is to be another try.
@@ -178,7 +188,7 @@ impl<'a> Attempts<'a> {
         let pick = upstream.pick(&context)?;
         self.record.tries(&pick);
         self.address(&pick);
-        let mut client = match self.connection(&pick).await {
+        let mut client = match self.connection(&pick, retries.reuse(self.head)).await {
             Ok(client) => client,
             Err(fault) => {
                 pick.report(Outcome::LocalFailure);
@@ -200,12 +210,27 @@ impl<'a> Attempts<'a> {
                 Ok(Answered { head, client, pick, judged: outcome.is_some() })
             }
             Err(fault) => {
-                if fault.cause.source() == crate::fault::Source::Upstream {
+                let fault = self.weigh(fault, &client).await;
+                // To close an idle connection is no failure of the endpoint.
+                if fault.cause.source() == Source::Upstream && fault.sent != Sent::Nothing {
                     pick.report(Outcome::LocalFailure);
                 }
-                Err(Failure { reused: client.is_reused(), answered: client.has_answered(), fault })
+                Err(Failure { reused: client.is_reused(), fault })
             }
         }
+    }
+
+    /// A failure with what is known of how far the request came.
+    async fn weigh(&self, fault: Fault, client: &Client) -> Fault {
+        if fault.cause != Cause::UpstreamClosed || client.has_answered() {
+            return fault;
+        }
+        let sent = match retry::is_harmless_request(self.head) {
+            true => Sent::Harmless,
+            false if client.is_unread().await => Sent::Nothing,
+            false => fault.sent,
+        };
+        Fault { sent, ..fault }
     }
 
     /// What only the chosen endpoint, or the number of the try, tells.
@@ -227,14 +252,15 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn connection(&self, pick: &Pick) -> Result<Client, Fault> {
+    async fn connection(&self, pick: &Pick, reuse: Reuse) -> Result<Client, Fault> {
         let http2 = match pick.upstream().config.http.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Downstream => self.head.version == Version::Http2,
         };
         let waited = async {
-            let client = pool::client(self.call.worker, &self.decision.snapshot, self.call.conn, pick, http2).await?;
+            let client =
+                pool::client(self.call.worker, &self.decision.snapshot, self.call.conn, pick, http2, reuse).await?;
             if self.head.upgrade {
                 client.prepare_upgrade().await?;
             }
@@ -258,7 +284,7 @@ impl<'a> Attempts<'a> {
     ) -> Poll<Result<(), Fault>> {
         let mut broken = None;
         if let Err(fault) = self.outgoing.drive(cx, client, caller) {
-            if fault.cause.source() == crate::fault::Source::Downstream {
+            if fault.cause.source() == Source::Downstream {
                 return Poll::Ready(Err(fault));
             }
             // An endpoint that does not read may still have answered.
@@ -303,7 +329,7 @@ impl<'a> Attempts<'a> {
         }
         if tunnel {
             client.become_tunnel();
-            outgoing = Outgoing::new(false);
+            outgoing = Outgoing::once();
         }
         let limits = Limits { one: None, one_deadline: None, ..self.limits };
         Reply { head, client, request: outgoing, pick, judged, limits, tunnel, _request: request, _retry: retry }
@@ -316,9 +342,26 @@ struct Retries {
     left: u32,
     made: u32,
     tried: Vec<SocketAddr>,
-    /// A kept connection turned out to be closed once.
-    raced: bool,
+    /// The request was sent again because it had certainly not been processed, or does no harm.
+    replayed: bool,
     permit: Option<Permit>,
+}
+
+impl Retries {
+    /// What was lost on a connection that had been kept is not trusted to another.
+    fn reuse(&self, head: &RequestHead) -> Reuse {
+        match self.replayed {
+            true => Reuse::Never,
+            false if retry::is_harmless_request(head) => Reuse::Any,
+            false => Reuse::Young,
+        }
+    }
+
+    /// The last failure as others are told of it: what was sent twice may not be sent a third time.
+    fn told(&self, fault: Fault) -> Fault {
+        let sent = if self.replayed && fault.sent == Sent::Harmless { Sent::Perhaps } else { fault.sent };
+        Fault { sent, ..fault }
+    }
 }
 
 struct Answered {
@@ -342,12 +385,11 @@ fn outcome(request: &RequestHead, answer: &ResponseHead) -> Option<u16> {
 struct Failure {
     fault: Fault,
     reused: bool,
-    answered: bool,
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self { fault, reused: false, answered: false }
+        Self { fault, reused: false }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::attempt::{Attempts, Reply};
 use super::caller::Caller;
 use super::timer::Timer;
-use super::{mirror, response};
+use super::{mirror, response, unprocessed};
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Flag, Step};
 use crate::model::HttpConnection;
@@ -56,7 +56,9 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
                 }
                 Err(fault) if fault.status() == 0 => Some(fault),
                 Err(fault) => {
-                    answer_here(call, &decision, Answer::of(fault, grpc, call.conn.kind), caller, &mut facts).await
+                    let mut answer = Answer::of(fault.clone(), grpc, call.conn.kind);
+                    unprocessed::mark(&mut answer.head, &fault, call.conn);
+                    answer_here(call, &decision, answer, caller, &mut facts).await
                 }
             }
         }

@@ -33,7 +33,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
     let mut server = Server::new(wire, &http);
     let mut head = RequestHead::default();
     let mut timer = Timer::default();
-    let mut drained = pin!(worker.drain.begun());
+    // Until then callers that have not heard that we go are served, and told.
+    let mut drained = pin!(worker.drain.closing());
     loop {
         let mut wait = Wait::begin(&http, conn.kind);
         match poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await {
@@ -47,7 +48,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
                 let call = Call { worker, conn, http: &http };
                 exchange::refuse(&call, &head, &mut server, fault).await;
             }
-            Next::End => break,
+            Next::End => return server.end().await,
         }
         if worker.drain.has_begun() && conn.kind != ListenerKind::Outbound {
             server.keeps_alive = false;
@@ -184,6 +185,12 @@ impl Server {
     fn has_pipelined(&self) -> bool {
         let whole = self.keeps_alive && self.sent_all && !self.tunnel && self.body_in.is_done();
         whole && !self.wire.input.is_empty()
+    }
+
+    /// Ends a connection that carries nothing. Nothing more is read: a request that was on its way is answered by a reset,
+    /// which tells its sender that nobody has read it.
+    async fn end(&mut self) {
+        let _ = tokio::time::timeout(LINGER, poll_fn(|cx| self.wire.poll_shutdown(cx))).await;
     }
 
     /// Writes what is left, says that nothing more comes, and reads on for a while (RFC 9112, section 9.6).

@@ -13,7 +13,7 @@ use super::request::Outgoing;
 use crate::conn::ConnInfo;
 use crate::fault::Fault;
 use crate::model::{Snapshot, UpstreamProtocol};
-use crate::pool;
+use crate::pool::{self, Reuse};
 use crate::route::{Decision, Forward};
 use crate::upstream::PickContext;
 use crate::worker::Worker;
@@ -82,7 +82,7 @@ impl Copy {
         let original_destination = Some(self.conn.destination);
         let pick = upstream.pick(&PickContext { hash: self.hash, original_destination, tried: &[] })?;
         let http2 = upstream.config.http.protocol == UpstreamProtocol::Http2;
-        let mut client = pool::client(&self.worker, &snapshot, &self.conn, &pick, http2).await?;
+        let mut client = pool::client(&self.worker, &snapshot, &self.conn, &pick, http2, Reuse::Any).await?;
         client.send_head(&self.head, self.head.body);
         client.send_data(&self.body);
         client.send_end(None);

@@ -11,13 +11,16 @@ use crate::pool::Client;
 
 /// A body longer than this is not kept, and its request not tried again (Envoy's default buffer limit).
 const MOST_KEPT: usize = 1024 * 1024;
+/// So much is kept of a body that nobody asked to keep, for what may be sent again without anybody's word.
+const ALWAYS_KEPT: usize = 64 * 1024;
 
 /// A request's body: what was read of it, and how much of that the present try has sent.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     /// What was read so far, while it is kept.
     kept: Vec<u8>,
-    keeps: bool,
+    /// So much is kept at most.
+    most: usize,
     /// Something was read that is not kept: the request cannot be sent again.
     lost: bool,
     /// The end was read, with these trailers.
@@ -29,9 +32,14 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A body that is kept if somebody may need it again.
-    pub(super) fn new(keeps: bool) -> Self {
-        Self { keeps, ..Self::default() }
+    /// A body that is kept, whole if it is `needed` again by a retry policy or a mirror.
+    pub(super) fn kept(needed: bool) -> Self {
+        Self { most: if needed { MOST_KEPT } else { ALWAYS_KEPT }, ..Self::default() }
+    }
+
+    /// Bytes that are sent once.
+    pub(super) fn once() -> Self {
+        Self::default()
     }
 
     /// True if the request can be sent from its beginning.
@@ -46,7 +54,7 @@ impl Outgoing {
 
     /// From here on the body is not needed again.
     pub(super) fn forget(&mut self) {
-        self.keeps = false;
+        self.most = 0;
     }
 
     /// True if this try has sent everything, or has given up doing so.
@@ -113,7 +121,7 @@ impl Outgoing {
     }
 
     fn note(&mut self, data: &[u8]) {
-        if self.keeps && !self.lost && self.kept.len() + data.len() <= MOST_KEPT {
+        if !self.lost && self.kept.len() + data.len() <= self.most {
             self.kept.extend_from_slice(data);
             self.sent = self.kept.len();
         } else {

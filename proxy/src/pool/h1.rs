@@ -7,6 +7,7 @@ use mesh_http::h1::{self, Limits, ResponseTo};
 use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
 
 use super::Slot;
+use crate::delivery;
 use crate::fault::{Cause, Fault, Sent, Step};
 use crate::http::body::{BodyIn, BodyOut, Broken, Piece};
 use crate::http::wire::Wire;
@@ -22,8 +23,12 @@ pub(crate) struct Client {
     limits: Limits,
     /// Requests begun on it.
     requests: u32,
+    /// Bytes that the socket had taken when this request began.
+    written_before: u64,
     /// A response has begun to come for this request.
     answered: bool,
+    /// The connection failed otherwise than by being closed.
+    failed: bool,
     /// The request's body was written to its end.
     sent_all: bool,
     /// The server takes another request.
@@ -42,7 +47,9 @@ impl Client {
             to: ResponseTo::default(),
             limits: Limits::default(),
             requests: 0,
+            written_before: 0,
             answered: false,
+            failed: false,
             sent_all: false,
             keeps_alive: true,
             tunnel: false,
@@ -65,11 +72,18 @@ impl Client {
         self.answered
     }
 
+    /// True if it is certain that nothing of this request was read: the connection was closed before any of it came.
+    pub(crate) async fn is_unread(&self) -> bool {
+        let closed = self.wire.has_ended() && !self.failed && !self.answered;
+        closed && delivery::is_none_after(self.stream(), self.written_before).await
+    }
+
     /// Begins a request.
     pub(crate) fn send_head(&mut self, head: &RequestHead, body: BodyLength) {
         self.requests += 1;
         self.to = ResponseTo::of(head);
         self.answered = false;
+        self.written_before = self.stream().written();
         self.sent_all = body.is_empty() && !head.upgrade;
         self.body_out.restart(body);
         h1::write_request(head, body, self.wire.output.tail());
@@ -173,11 +187,74 @@ impl Client {
         self.fault(Cause::UpstreamProtocol).because(reason)
     }
 
-    fn broken(&self, error: &io::Error) -> Fault {
+    fn broken(&mut self, error: &io::Error) -> Fault {
+        // Writing to what the other end has closed is a broken pipe; a reset can come from whoever has read.
+        self.failed |= error.kind() != io::ErrorKind::BrokenPipe;
         self.fault(Cause::UpstreamClosed).because(error.to_string())
     }
 
     fn fault(&self, cause: Cause) -> Fault {
         Fault { sent: Sent::Perhaps, ..Fault::new(cause, Step::Forward) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::HostPool;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// A connection that has carried a request already, and its server's end.
+    async fn used() -> (Client, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut server = listener.accept().await.unwrap().0;
+        let mut client = Client::new(Stream::plain(socket), Slot::new(&HostPool::default().open, None));
+        post(&mut client).await;
+        server.read(&mut [0; 1024]).await.unwrap();
+        server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        poll_fn(|cx| client.poll_head(cx, &mut ResponseHead::default())).await.unwrap();
+        (client, server)
+    }
+
+    async fn post(client: &mut Client) {
+        let mut head = RequestHead::default();
+        head.set_method(b"POST");
+        client.send_head(&head, BodyLength::Exact(2));
+        client.send_data(b"hi");
+        client.send_end(None);
+        poll_fn(|cx| client.poll_flush(cx)).await.unwrap();
+    }
+
+    async fn fails(client: &mut Client) {
+        poll_fn(|cx| client.poll_head(cx, &mut ResponseHead::default())).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_request_to_a_closed_connection_was_not_read() {
+        let (mut client, server) = used().await;
+        drop(server);
+        post(&mut client).await;
+        fails(&mut client).await;
+        assert!(client.is_unread().await);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_read_is_not_called_unread_whatever_ends_the_connection() {
+        let (mut client, mut server) = used().await;
+        post(&mut client).await;
+        server.read(&mut [0; 1024]).await.unwrap();
+        drop(server);
+        fails(&mut client).await;
+        assert!(!client.is_unread().await, "closed");
+
+        let (mut client, mut server) = used().await;
+        post(&mut client).await;
+        server.read(&mut [0; 8]).await.unwrap();
+        drop(server);
+        fails(&mut client).await;
+        assert!(!client.is_unread().await, "reset, with the rest unread");
     }
 }

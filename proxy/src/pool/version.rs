@@ -28,6 +28,14 @@ impl Client {
         }
     }
 
+    /// True if it is certain that nothing of the request was read.
+    pub(crate) async fn is_unread(&self) -> bool {
+        match self {
+            Self::Http1(client) => client.is_unread().await,
+            Self::Http2(_) => false,
+        }
+    }
+
     /// Our address on the connection, and whether it is under TLS.
     pub(crate) fn local(&self) -> (Option<SocketAddr>, bool) {
         let look = |stream: &crate::stream::Stream| (stream.local_addr().ok(), stream.is_tls());

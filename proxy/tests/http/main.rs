@@ -6,5 +6,6 @@ mod edits;
 mod exchange;
 mod failure;
 mod h2;
+mod replay;
 mod tools;
 mod world;

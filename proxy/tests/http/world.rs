@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use weft_proxy::config::Node;
-use weft_proxy::conn::ConnInfo;
+use weft_proxy::conn::{ConnInfo, PeerTls};
 use weft_proxy::http::{self, Live};
 use weft_proxy::model::*;
 use weft_proxy::record::{Recorder, Registry, Sink};
@@ -31,6 +31,12 @@ pub(crate) struct Setting {
     pub(crate) origin: Option<SocketAddr>,
     /// Where the proxy listens, if it matters.
     pub(crate) listen: Option<SocketAddr>,
+    /// On which side of its workload.
+    pub(crate) kind: ListenerKind,
+    /// The callers' TLS that was terminated before.
+    pub(crate) tls: Option<PeerTls>,
+    /// The endpoints are proxies of the mesh.
+    pub(crate) mesh: bool,
 }
 
 /// Runs a test against a proxy whose only route leads to `origin`.
@@ -62,11 +68,11 @@ impl World {
         let listen = setting.listen.unwrap_or(([127, 0, 0, 1], 0).into());
         let listener = TcpListener::bind(listen).await.unwrap();
         let proxy = listener.local_addr().unwrap();
-        let http = Arc::new(setting.http);
+        let (http, kind, tls) = (Arc::new(setting.http), setting.kind, setting.tls);
         tokio::task::spawn_local(async move {
             loop {
                 let (socket, peer) = listener.accept().await.unwrap();
-                let conn = Rc::new(conn(peer, proxy));
+                let conn = Rc::new(ConnInfo { kind, tls: tls.clone(), ..conn(peer, proxy) });
                 let (worker, http) = (worker.clone(), http.clone());
                 tokio::task::spawn_local(async move {
                     http::serve(&worker, &conn, Live::fixed(http), Stream::plain(socket)).await;
@@ -138,13 +144,14 @@ fn conn(peer: SocketAddr, local: SocketAddr) -> ConnInfo {
 }
 
 fn worker(setting: &mut Setting, addresses: &[SocketAddr]) -> Worker {
+    let mesh = setting.mesh;
     let endpoint = |address: &SocketAddr| {
         Arc::new(Endpoint {
             address: *address,
             hostname: None,
             health: EndpointHealth::Healthy,
             weight: 1,
-            mtls: false,
+            mtls: mesh,
             workload: None,
         })
     };
@@ -189,7 +196,17 @@ fn recorder() -> Recorder {
 }
 
 fn setting() -> Setting {
-    Setting { route: route(), cluster: cluster(), http: connection(), more: Vec::new(), origin: None, listen: None }
+    Setting {
+        route: route(),
+        cluster: cluster(),
+        http: connection(),
+        more: Vec::new(),
+        origin: None,
+        listen: None,
+        kind: ListenerKind::Outbound,
+        tls: None,
+        mesh: false,
+    }
 }
 
 pub(crate) fn target() -> RouteTarget {
