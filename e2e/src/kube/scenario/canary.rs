@@ -35,8 +35,8 @@ fn restart(kube: &Kube, revision: &str) -> Result<()> {
     let pods = kube.pods(SHOP, "app=web")?;
     let living = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
     for pod in living {
-        let labels = &pod["metadata"]["labels"];
-        ensure!(labels["istio.io/rev"] == revision, "a new pod has the labels {labels}, expected was {revision}");
+        let annotations = &pod["metadata"]["annotations"];
+        ensure!(annotations["istio.io/rev"] == revision, "a new pod says {annotations}, expected was {revision}");
     }
     Ok(())
 }
