@@ -5,6 +5,7 @@ pub(super) mod charts;
 mod control;
 mod edge;
 mod gateway;
+mod guide;
 mod injection;
 mod membership;
 mod mistakes;
@@ -193,6 +194,13 @@ pub const ALL: &[Scenario] = &[
         needs: Needs::Mesh,
         run: charts::uninstall,
         leave: nothing,
+    },
+    Scenario {
+        title: "The documents for users",
+        expected: "every command in them succeeds, and every object is taken",
+        needs: Needs::Nothing,
+        run: guide::walk,
+        leave: guide::leave,
     },
 ];
 

@@ -71,7 +71,7 @@ pub(super) fn uninstall(kube: &Kube) -> Result<String> {
 }
 
 /// Removes whatever an earlier walk left, so that the path begins on a cluster that knows nothing of a mesh.
-fn remove(kube: &Kube) -> Result<()> {
+pub(super) fn remove(kube: &Kube) -> Result<()> {
     for (name, namespace) in RELEASES.iter().rev() {
         kube.helm(&format!("uninstall {name} -n {namespace} --wait --ignore-not-found"))?;
     }
