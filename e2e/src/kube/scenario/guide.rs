@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,12 +27,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("kubectl create secret generic cacerts", "needs the files of one's own authority"),
 ];
 
-/// What is before a document's own commands: kubectl and helm are those of the suite, and nothing runs on.
-const BEFORE: &str = r#"exec 2>&1
-kubectl() { command "$WEFT_KUBECTL" --context "$WEFT_CONTEXT" "$@"; }
-helm() { command "$WEFT_HELM" --kube-context "$WEFT_CONTEXT" "$@"; }
-trap 'jobs -p | xargs --no-run-if-empty kill' EXIT
-"#;
+/// What is before a document's own commands: what is left running does not stay.
+const BEFORE: &str = "exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 
 pub(super) fn walk(kube: &Kube) -> Result<String> {
     charts::remove(kube)?;
@@ -92,12 +91,11 @@ impl Script {
 
     fn run(&self, kube: &Kube) -> Result<()> {
         let directory = kube.root.join("target/e2e/docs");
-        std::fs::create_dir_all(&directory)?;
+        let programs = programs(kube, &directory)?;
         let file = directory.join(format!("{}.sh", self.document));
         std::fs::write(&file, &self.text)?;
         let mut bash = Command::new("bash");
-        bash.args(["-euo", "pipefail"]).arg(&file).current_dir(&kube.root);
-        bash.env("WEFT_KUBECTL", &kube.kubectl).env("WEFT_HELM", &kube.helm).env("WEFT_CONTEXT", &kube.context);
+        bash.args(["-euo", "pipefail"]).arg(&file).current_dir(&kube.root).env("PATH", programs);
         let output = bash.output().context("bash")?;
         let said = String::from_utf8_lossy(&output.stdout);
         std::fs::write(file.with_extension("log"), &*said)?;
@@ -105,6 +103,20 @@ impl Script {
         ensure!(output.status.success(), "{}", last.concat().trim());
         Ok(())
     }
+}
+
+/// A `PATH` on which kubectl and helm are those of the suite, and speak to its cluster.
+fn programs(kube: &Kube, directory: &Path) -> Result<String> {
+    let programs = directory.join("bin");
+    std::fs::create_dir_all(&programs)?;
+    for (name, program, option) in [("kubectl", &kube.kubectl, "--context"), ("helm", &kube.helm, "--kube-context")] {
+        // Where a program is only a name, it is looked for further down the path.
+        let others = "PATH=${PATH#*:}";
+        let script = format!("#!/bin/sh\n{others} exec '{}' {option} '{}' \"$@\"\n", program.display(), kube.context);
+        std::fs::write(programs.join(name), script)?;
+        std::fs::set_permissions(programs.join(name), Permissions::from_mode(0o755))?;
+    }
+    Ok(format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default()))
 }
 
 fn apply(how: &str, object: &str) -> String {
