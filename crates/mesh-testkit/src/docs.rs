@@ -41,8 +41,11 @@ mod tests {
     #[test]
     fn blocks_have_their_kind_and_place() {
         let found = blocks("# A\n\n```sh elsewhere\none\ntwo\n```\nwords `sh`\n```\nthree\n");
-        let expected = [(4, "sh elsewhere", "one\ntwo\n"), (9, "", "three\n")]
-            .map(|(line, kind, text)| Block { line, kind: kind.to_owned(), text: text.to_owned() });
+        let expected = [(4, "sh elsewhere", "one\ntwo\n"), (9, "", "three\n")].map(|(line, kind, text)| Block {
+            line,
+            kind: kind.to_owned(),
+            text: text.to_owned(),
+        });
         assert_eq!(found, expected);
     }
 }

@@ -48,6 +48,9 @@ pub(super) fn leave(kube: &Kube) -> Result<()> {
     kube.helm("uninstall membership-service -n default --wait --ignore-not-found")?;
     kube.helm(&format!("uninstall istiod-canary -n istio-system --wait --ignore-not-found --timeout {PATIENCE}"))?;
     kube.kubectl("delete deployment membership-v2 -n default --ignore-not-found")?;
+    kube.kubectl("label namespace default istio.io/rev-")?;
+    let tag = "mutatingwebhookconfiguration,clusterrole,clusterrolebinding istio-revision-tag-prod";
+    kube.kubectl(&format!("delete {tag} --ignore-not-found"))?;
     charts::remove(kube)
 }
 
@@ -99,8 +102,8 @@ impl Script {
         let output = bash.output().context("bash")?;
         let said = String::from_utf8_lossy(&output.stdout);
         std::fs::write(file.with_extension("log"), &*said)?;
-        let last: Vec<&str> = said.rsplit("── ").take(1).collect();
-        ensure!(output.status.success(), "{}", last.concat().trim());
+        let last = said.rsplit("── ").next().unwrap_or_default();
+        ensure!(output.status.success(), "{}", last.trim());
         Ok(())
     }
 }
