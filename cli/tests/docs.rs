@@ -50,6 +50,31 @@ fn commands_say_what_is_written() {
     assert!(run > 0);
 }
 
+#[test]
+fn links_lead_somewhere() {
+    for (document, _) in documents() {
+        let text = fs::read_to_string(root().join(&document)).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let here = root().join(&document);
+            let file = if file.is_empty() { here } else { here.parent().unwrap().join(file) };
+            assert!(file.exists(), "{document}: {target}");
+            let found = heading.is_empty() || anchors(&fs::read_to_string(file).unwrap()).any(|one| one == heading);
+            assert!(found, "{document}: {target}");
+        }
+    }
+}
+
+/// The names that GitHub gives to headings.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        words.chars().filter(|one| one.is_alphanumeric() || *one == '-').collect()
+    })
+}
+
 /// Runs a block as it is typed, in the repository. It succeeds, or says word for word what is shown after it.
 fn check(document: &str, block: &Block, said: Option<&str>) {
     let programs = Path::new(env!("CARGO_BIN_EXE_weft")).parent().unwrap().display().to_string();
