@@ -6,14 +6,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::charts::wait_ready;
-use super::rolling::under_load;
+use super::rolling::{WEB_ECHO, under_load};
 use crate::client::{Call, Load};
 use crate::kube::fixture::{CLIENT, SHOP};
 use crate::kube::{Kube, PATIENCE};
 use crate::story::eventually;
 
 const OBJECT: &str = "e2e/yaml/kube/header.yaml";
-const ECHO: &str = "http://web.shop.svc.cluster.local:9080/echo";
 /// A killed API server is back sooner.
 const BACK: Duration = Duration::from_secs(120);
 
@@ -98,7 +97,7 @@ fn change(kube: &Kube, generation: u32) -> Result<Duration> {
     // The webhook of a control plane that has just come back may not be reached by every node yet.
     eventually(BACK, || kube.kubectl_with(&words).map(|_| ()))?;
     eventually(BACK, || {
-        let echo = kube.ask_from(CLIENT.0, CLIENT.1, ECHO)?;
+        let echo = kube.ask_from(CLIENT.0, CLIENT.1, WEB_ECHO)?;
         ensure!(echo["headers"]["x-generation"] == value, "not {value} yet: {echo}");
         Ok(())
     })

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 
-use super::rolling::under_load;
+use super::rolling::{WEB_ECHO, under_load};
 use crate::kube::fixture::{CLIENT, SHOP};
 use crate::kube::{Kube, PATIENCE};
 
@@ -43,7 +43,7 @@ fn known(kube: &Kube) -> Result<String> {
     kube.apply(GOOD)?;
     wait_everywhere(kube, "header")?;
     let took = start.elapsed();
-    let echo = kube.ask_from(CLIENT.0, CLIENT.1, "http://web.shop.svc.cluster.local:9080/echo")?;
+    let echo = kube.ask_from(CLIENT.0, CLIENT.1, WEB_ECHO)?;
     ensure!(echo["headers"]["x-generation"] == "1", "the status said that all proxies have it: {echo}");
     let shown = kube.kubectl(&format!("get virtualservice header --namespace {SHOP} --no-headers"))?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
