@@ -1,6 +1,6 @@
 //! Mistakes are refused where they are made, with the right word; what is right flows, and says how far it has come.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
@@ -13,7 +13,7 @@ const GOOD: &str = "e2e/yaml/kube/header.yaml";
 pub(super) fn refused(kube: &Kube) -> Result<String> {
     let tally = under_load(kube, || {
         refuses(kube, "e2e/yaml/kube/misspelt-group.yaml", "write apiVersion: networking.istio.io/v1alpha3")?;
-        refuses(kube, "e2e/yaml/kube/misspelt-field.yaml", "uri")?;
+        refuses(kube, "e2e/yaml/kube/misspelt-field.yaml", "url: unknown field; did you mean `uri`?")?;
         let stored = kube.kubectl(&format!("get virtualservices,gateways --namespace {SHOP} --output name"))?;
         ensure!(!stored.contains("mistake"), "a mistake was stored: {stored}");
         Ok(())
@@ -39,10 +39,8 @@ fn refuses(kube: &Kube, file: &str, word: &str) -> Result<()> {
 
 /// Who waits for the status to say that all proxies have an object finds it in force.
 fn known(kube: &Kube) -> Result<String> {
-    let start = Instant::now();
     kube.apply(GOOD)?;
-    wait_everywhere(kube, "header")?;
-    let took = start.elapsed();
+    let took = wait_everywhere(kube, "header")?;
     let echo = kube.ask_from(CLIENT.0, CLIENT.1, WEB_ECHO)?;
     ensure!(echo["headers"]["x-generation"] == "1", "the status said that all proxies have it: {echo}");
     let shown = kube.kubectl(&format!("get virtualservice header --namespace {SHOP} --no-headers"))?;
@@ -50,8 +48,10 @@ fn known(kube: &Kube) -> Result<String> {
     Ok(format!("kubectl waited {:.1} s for a good one and shows {shown:?}", took.as_secs_f64()))
 }
 
-/// Waits until an object of the shop is known to every proxy that needs it.
-pub(super) fn wait_everywhere(kube: &Kube, virtual_service: &str) -> Result<()> {
+/// Waits until an object of the shop is known to every proxy that needs it; returns how long that took.
+pub(super) fn wait_everywhere(kube: &Kube, virtual_service: &str) -> Result<Duration> {
+    let start = Instant::now();
     let wait = format!("wait --for condition=Reconciled virtualservice/{virtual_service} --namespace {SHOP}");
-    kube.kubectl(&format!("{wait} --timeout {PATIENCE}")).map(|_| ())
+    kube.kubectl(&format!("{wait} --timeout {PATIENCE}"))?;
+    Ok(start.elapsed())
 }
