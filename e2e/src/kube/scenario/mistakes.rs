@@ -8,30 +8,39 @@ use super::rolling::{WEB_ECHO, under_load};
 use crate::kube::fixture::{CLIENT, SHOP};
 use crate::kube::{Kube, PATIENCE};
 
+const GROUP: &str = "e2e/yaml/kube/misspelt-group.yaml";
+const CHART: &str = "e2e/charts/mistaken";
+const FIELD: &str = "e2e/charts/mistaken/templates/virtualservice.yaml";
 const GOOD: &str = "e2e/yaml/kube/header.yaml";
 
 pub(super) fn refused(kube: &Kube) -> Result<String> {
     let tally = under_load(kube, || {
-        refuses(kube, "e2e/yaml/kube/misspelt-group.yaml", "write apiVersion: networking.istio.io/v1alpha3")?;
-        refuses(kube, "e2e/yaml/kube/misspelt-field.yaml", "url: unknown field; did you mean `uri`?")?;
+        refused_for(kube.apply(GROUP), "write apiVersion: networking.istio.io/v1alpha3")?;
+        let word = "url: unknown field; did you mean `uri`?";
+        refused_for(kube.apply(FIELD), word)?;
+        refused_for(kube.helm(&format!("install mistake {CHART} --namespace {SHOP}")), word)?;
         let stored = kube.kubectl(&format!("get virtualservices,gateways --namespace {SHOP} --output name"))?;
         ensure!(!stored.contains("mistake"), "a mistake was stored: {stored}");
         Ok(())
     })?;
     let known = known(kube)?;
-    Ok(format!("both mistakes were refused with the right word; {known}; meanwhile {}", tally.without_failure()?))
+    Ok(format!(
+        "kubectl and helm refused the mistakes with the right word; {known}; meanwhile {}",
+        tally.without_failure()?
+    ))
 }
 
 pub(super) fn leave(kube: &Kube) -> Result<()> {
+    kube.helm(&format!("uninstall mistake --namespace {SHOP} --ignore-not-found"))?;
     kube.delete(GOOD).map(|_| ())
 }
 
-fn refuses(kube: &Kube, file: &str, word: &str) -> Result<()> {
-    match kube.apply(file) {
-        Ok(said) => bail!("{file} was taken: {said}"),
+fn refused_for(outcome: Result<String>, word: &str) -> Result<()> {
+    match outcome {
+        Ok(said) => bail!("a mistake was taken: {said}"),
         Err(error) => {
             let said = format!("{error:#}");
-            ensure!(said.contains(word), "{file} was refused, without {word:?}: {said}");
+            ensure!(said.contains(word), "a mistake was refused, without {word:?}: {said}");
             Ok(())
         }
     }
