@@ -24,6 +24,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let kube = Kube::new(&arguments.context);
+    // What is there tells of an earlier run.
+    let _ = std::fs::remove_dir_all(&arguments.report);
     let _balancer = Balancer::start(&kube);
     let mut story = Story::default();
     let wanted = arguments.filter.to_lowercase();

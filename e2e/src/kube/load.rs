@@ -11,7 +11,7 @@ use super::Kube;
 use crate::client::Tally;
 
 /// How many clients call at once, each on a connection of its own.
-const CLIENTS: &str = "4";
+const CLIENTS: &str = "2";
 /// How often each of them calls in a second.
 const PER_SECOND: &str = "25";
 
@@ -23,10 +23,11 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts to call `url` from `workload`, and returns once the first answer of each client is there.
-    pub fn start(kube: &Kube, (namespace, workload): (&str, &str), url: &str) -> Result<Self> {
+    /// Starts to call `url` from `workload` by a method, and returns once the first answer of each client is there.
+    pub fn start(kube: &Kube, (namespace, workload): (&str, &str), method: &str, url: &str) -> Result<Self> {
         let mut command = kube.exec(namespace, workload, "app");
-        command.args(["/usr/local/bin/weft-call", "--clients-until-closed", CLIENTS, "--per-second", PER_SECOND, url]);
+        command.args(["/usr/local/bin/weft-call", "--clients-until-closed", CLIENTS, "--per-second", PER_SECOND]);
+        command.args(["--method", method, url]);
         let mut kubectl = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut said = BufReader::new(kubectl.stdout.take().context("kubectl has no output")?);
         let mut line = String::new();

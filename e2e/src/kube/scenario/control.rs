@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::charts::wait_ready;
-use super::rolling::under_load;
+use super::mistakes::wait_everywhere;
+use super::rolling::{WEB_ECHO, under_load};
 use crate::client::{Call, Load};
 use crate::kube::fixture::{CLIENT, SHOP};
 use crate::kube::{Kube, PATIENCE};
 use crate::story::eventually;
 
 const OBJECT: &str = "e2e/yaml/kube/header.yaml";
-const ECHO: &str = "http://web.shop.svc.cluster.local:9080/echo";
 /// A killed API server is back sooner.
 const BACK: Duration = Duration::from_secs(120);
 
@@ -23,11 +23,13 @@ pub(super) fn istiod(kube: &Kube) -> Result<String> {
     let tally = under_load(kube, || {
         kill_istiod(kube, 0)?;
         wait_ready(kube)?;
-        took = change(kube, 2)?;
-        Ok(())
+        patch(kube, 2)?;
+        // Proxies that have not come back yet count as ones that do not have it.
+        took = wait_everywhere(kube, "header")?;
+        in_force(kube, 2)
     })?;
     Ok(format!(
-        "a change made after its return was in force after {:.1} s; {}",
+        "a change made after its return was everywhere, and said to be, after {:.1} s; {}",
         took.as_secs_f64(),
         tally.without_failure()?,
     ))
@@ -91,17 +93,23 @@ pub(super) fn leave(kube: &Kube) -> Result<()> {
 
 /// Changes what every request of the shop carries, and waits until that is in force; returns how long that took.
 fn change(kube: &Kube, generation: u32) -> Result<Duration> {
+    patch(kube, generation)?;
+    eventually(BACK, || in_force(kube, generation))
+}
+
+fn patch(kube: &Kube, generation: u32) -> Result<()> {
     let value = generation.to_string();
     let patch = json!([{ "op": "replace", "path": "/spec/http/0/headers/request/set/x-generation", "value": value }]);
     let patch = patch.to_string();
     let words = ["patch", "virtualservice", "header", "--namespace", SHOP, "--type", "json", "--patch", &patch];
     // The webhook of a control plane that has just come back may not be reached by every node yet.
-    eventually(BACK, || kube.kubectl_with(&words).map(|_| ()))?;
-    eventually(BACK, || {
-        let echo = kube.ask_from(CLIENT.0, CLIENT.1, ECHO)?;
-        ensure!(echo["headers"]["x-generation"] == value, "not {value} yet: {echo}");
-        Ok(())
-    })
+    eventually(BACK, || kube.kubectl_with(&words).map(|_| ())).map(|_| ())
+}
+
+fn in_force(kube: &Kube, generation: u32) -> Result<()> {
+    let echo = kube.ask_from(CLIENT.0, CLIENT.1, WEB_ECHO)?;
+    ensure!(echo["headers"]["x-generation"] == generation.to_string(), "not {generation} yet: {echo}");
+    Ok(())
 }
 
 fn kill_istiod(kube: &Kube, index: usize) -> Result<()> {
