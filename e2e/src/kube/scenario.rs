@@ -196,7 +196,7 @@ pub const ALL: &[Scenario] = &[
         leave: nothing,
     },
     Scenario {
-        title: "The documents for users",
+        title: "What the documents say",
         expected: "every command in them succeeds, and every object is taken",
         needs: Needs::Nothing,
         run: guide::walk,
