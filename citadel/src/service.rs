@@ -20,18 +20,18 @@ use crate::caller::{Authenticator, bearer};
 pub struct Service {
     authority: watch::Receiver<Arc<Authority>>,
     callers: Arc<dyn Authenticator>,
-    trust_domain: TrustDomain,
+    trust_domain: watch::Receiver<TrustDomain>,
 }
 
 /// The service, ready to be added to a gRPC server.
 pub type CertificateServer = IstioCertificateServiceServer<Service>;
 
 impl Service {
-    /// Ready to be added to a gRPC server.
+    /// Ready to be added to a gRPC server. Identities are of the trust domain as it is when they are asked for.
     pub fn server(
         authority: watch::Receiver<Arc<Authority>>,
         callers: Arc<dyn Authenticator>,
-        trust_domain: TrustDomain,
+        trust_domain: watch::Receiver<TrustDomain>,
     ) -> CertificateServer {
         IstioCertificateServiceServer::new(Self { authority, callers, trust_domain })
     }
@@ -65,7 +65,8 @@ impl Service {
     /// From the token alone.
     async fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
         let caller = self.callers.check(bearer(metadata)?).await?;
-        Identity::new(self.trust_domain.clone(), &caller.namespace, &caller.service_account)
+        let trust_domain = self.trust_domain.borrow().clone();
+        Identity::new(trust_domain, &caller.namespace, &caller.service_account)
             .map_err(|error| Status::permission_denied(error.to_string()))
     }
 }

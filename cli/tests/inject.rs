@@ -1,7 +1,7 @@
 //! `weft inject` as a process.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -11,7 +11,11 @@ fn weft_inject(arguments: &[&str], input: &str) -> (Option<i32>, String, String)
     let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
     command.arg("inject").args(["-f", "-"]).args(arguments);
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    match process.stdin.take().unwrap().write_all(input.as_bytes()) {
+        // What refuses its settings has no need to read.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
+    }
     let output = process.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))

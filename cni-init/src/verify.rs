@@ -1,5 +1,8 @@
 //! Proof from inside the pod that connections are redirected: real connections, and the kernel's own word for where
 //! they were meant to go. Run it before the proxy starts, since it listens on the proxy's ports.
+//!
+//! Only what the proxy's user sends to its own pod goes the way in. Where we may not be that user, as in a container
+//! without `CAP_SETUID`, the way in is known by the rules alone, which [`crate::apply`] has read back from the kernel.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -32,12 +35,12 @@ pub fn verify(settings: &Settings) -> Result<String> {
             proven.push(format!("{family} outbound"));
         }
         if settings.inbound_ports == Only::All {
-            inbound(settings, own).with_context(|| format!("{family} inbound is not redirected"))?;
-            proven.push(format!("{family} inbound"));
+            let probed = inbound(settings, own).with_context(|| format!("{family} inbound is not redirected"))?;
+            proven.push(format!("{family} inbound{}", if probed { "" } else { " (by the kernel's rules)" }));
         }
     }
     if proven.is_empty() {
-        bail!("there is no address or no redirected network to verify with");
+        return Ok("nothing that is redirected can be tried from here: the kernel's rules are as asked for".to_owned());
     }
     Ok(format!("redirection verified: {}", proven.join(", ")))
 }
@@ -58,18 +61,20 @@ fn outbound(settings: &Settings, destination: SocketAddr) -> Result<()> {
     expect(meant_for, destination, dialled.err())
 }
 
-fn inbound(settings: &Settings, own: IpAddr) -> Result<()> {
+/// False if we may not be the proxy's user.
+fn inbound(settings: &Settings, own: IpAddr) -> Result<bool> {
     let Some(uid) = settings.uids.first() else { bail!("no proxy user is given") };
     let destination = SocketAddr::new(own, PROBE_PORT);
     let listener = listen(own.is_ipv4(), settings.inbound_port)?;
-    let mut probe = Command::new(std::env::current_exe()?)
-        .arg(format!("--verify-inbound-client={destination}"))
-        .uid(*uid)
-        .spawn()
-        .context("cannot start a probe as the proxy's user; this needs root")?;
+    let mut probe = Command::new(std::env::current_exe()?);
+    let mut probe = match probe.arg(format!("--verify-inbound-client={destination}")).uid(*uid).spawn() {
+        Ok(probe) => probe,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !settings.skip_rule_apply => return Ok(false),
+        Err(error) => return Err(error).context("cannot start a probe as the proxy's user; this needs CAP_SETUID"),
+    };
     let meant_for = accepted_destination(&listener);
     finish(&mut probe);
-    expect(meant_for, destination, None)
+    expect(meant_for, destination, None).map(|()| true)
 }
 
 fn finish(probe: &mut Child) {
@@ -126,7 +131,9 @@ fn outbound_destination(settings: &Settings, own: IpAddr) -> Option<SocketAddr> 
         Only::All => "2001:db8::1".parse().ok()?,
         Only::These(networks) => networks.iter().find(|network| network.addr().is_ipv4() == own.is_ipv4())?.addr(),
     };
-    let excluded = settings.outbound_exclude_networks.iter().any(|network: &IpNet| network.contains(&address));
+    let excluded = settings.outbound_exclude_networks.iter().any(|network: &IpNet| network.contains(&address))
+        || settings.outbound_exclude_ports.contains(&PROBE_PORT)
+        || !settings.exclude_interfaces.is_empty();
     (!excluded).then(|| SocketAddr::new(address, PROBE_PORT))
 }
 

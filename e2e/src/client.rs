@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -40,6 +40,8 @@ pub struct Call {
     pub method: Method,
     /// Further headers.
     pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
     /// How it is protected; if at all.
     pub tls: Option<Tls>,
 }
@@ -53,6 +55,7 @@ impl Call {
             path: path.to_owned(),
             method: Method::GET,
             headers: Vec::new(),
+            body: Bytes::new(),
             tls: None,
         }
     }
@@ -81,6 +84,12 @@ impl Call {
     pub fn host(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.authority);
         self
+    }
+
+    /// As a POST of a body.
+    #[must_use]
+    pub fn post(self, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::POST, body: body.into(), ..self }
     }
 
     /// With one more header.
@@ -132,7 +141,7 @@ impl Call {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::<Bytes>::new())?;
+        let request = request.body(Full::new(self.body.clone()))?;
         let response = tokio::time::timeout(PATIENCE, sender.send_request(request)).await??;
         let (head, body) = response.into_parts();
         let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
@@ -239,7 +248,7 @@ fn status(headers: &HeaderMap) -> String {
 /// A client with one connection.
 #[derive(Default)]
 struct Client {
-    connection: Option<SendRequest<Empty<Bytes>>>,
+    connection: Option<SendRequest<Full<Bytes>>>,
     /// How many it has made.
     connections: usize,
 }
@@ -263,14 +272,14 @@ impl Client {
         for (name, value) in &call.headers {
             request = request.header(name, value);
         }
-        let response = connection.send_request(request.body(Empty::new())?).await?;
+        let response = connection.send_request(request.body(Full::new(call.body.clone()))?).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         self.connection = Some(connection);
         Ok((head.status, head.headers, body))
     }
 
-    async fn connect(&mut self, call: &Call) -> Result<SendRequest<Empty<Bytes>>> {
+    async fn connect(&mut self, call: &Call) -> Result<SendRequest<Full<Bytes>>> {
         self.connections += 1;
         let Some(tls) = &call.tls else {
             let stream = TcpStream::connect(call.address).await;
@@ -281,14 +290,14 @@ impl Client {
     }
 
     /// The connection of the last call, if the server still keeps it.
-    async fn take_connection(&mut self) -> Option<SendRequest<Empty<Bytes>>> {
+    async fn take_connection(&mut self) -> Option<SendRequest<Full<Bytes>>> {
         let mut connection = self.connection.take()?;
         connection.ready().await.ok()?;
         Some(connection)
     }
 }
 
-async fn start<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>>
+async fn start<S>(stream: S) -> Result<SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

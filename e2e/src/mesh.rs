@@ -61,9 +61,21 @@ impl Mesh {
     pub fn workload(&mut self, kind: Kind, version: &str) -> Result<()> {
         let index = u8::try_from(self.workloads.len() + 10).context("the laboratory is full")?;
         let workload = Workload::start(&self.lab, &self.binaries, &self.control_plane, kind, version, index)?;
-        objects::write(&self.config, &format!("20-pod-{}.yaml", workload.name()), &workload.object())?;
+        objects::write(&self.config, &file(&workload), &workload.object(false))?;
         self.workloads.insert(workload.name().to_owned(), workload);
         Ok(())
+    }
+
+    /// Replaces a workload as a rollout does: its pod is told to end, ends, and runs again.
+    pub fn roll(&mut self, name: &str) -> Result<()> {
+        let workload = self.workloads.get_mut(name).ok_or_else(|| anyhow!("there is no workload {name}"))?;
+        let file = file(workload);
+        // The two hear of it at the same time: the node, and whoever may call.
+        objects::write(&self.config, &file, &workload.object(true))?;
+        workload.end()?;
+        std::fs::remove_file(self.config.join(&file))?;
+        workload.begin(&self.control_plane)?;
+        objects::write(&self.config, &file, &workload.object(false))
     }
 
     /// Waits until every proxy says that it is ready.
@@ -126,6 +138,10 @@ impl Mesh {
         let gateway = self.get("ingress")?.pod().ip();
         Ok(Call::get(SocketAddr::new(gateway, INGRESS_PORT), "shop.example.com", path))
     }
+}
+
+fn file(workload: &Workload) -> String {
+    format!("20-pod-{}.yaml", workload.name())
 }
 
 /// The virtual address of a service.

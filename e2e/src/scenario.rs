@@ -3,6 +3,7 @@
 
 mod control;
 mod resilience;
+mod rollout;
 mod security;
 mod shop;
 mod traffic;
@@ -12,6 +13,7 @@ use anyhow::Result;
 use crate::mesh::Mesh;
 use crate::story::Story;
 
+pub use rollout::restart_all;
 pub use shop::open;
 
 /// One scenario. It begins and ends with the shop as [`open`] leaves it.
@@ -90,6 +92,11 @@ pub const ALL: &[Scenario] = &[
         title: "A proxy is killed",
         expected: "its application's peers are refused, and never see plain text",
         run: security::killed_proxy,
+    },
+    Scenario {
+        title: "A rolling restart under load",
+        expected: "every instance of `reviews` is replaced; of 500 calls a second, half of them POSTs, none fails",
+        run: rollout::rolling,
     },
     Scenario {
         title: "A mistake in the configuration",

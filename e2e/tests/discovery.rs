@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,7 +135,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         drain: Duration::ZERO,
         grace: Duration::ZERO,
         pages: Default::default(),
-        application: application(),
+        application: Application::at(Ipv4Addr::LOCALHOST.into()),
     };
     weft_proxy::xds::start(&settings, Readiness::new().block("configuration"))
 }
@@ -324,8 +324,4 @@ async fn keys_are_told_to_who_is_proven_and_to_nobody_else() {
     assert!(!are_told(&control.server).await, "anybody got the keys");
     let proven = control.server.with_authentication(Arc::new(Believer));
     assert!(are_told(&proven).await);
-}
-
-fn application() -> Application {
-    Application { address: [127, 0, 0, 1].into(), probes: Default::default(), metrics: None }
 }

@@ -106,3 +106,18 @@ fn verification_fails_where_nothing_is_redirected() -> Result<()> {
     ensure!(format!("{failure:?}").contains("126"), "the exit code is not Istio's: {failure:?}");
     Ok(())
 }
+
+/// The container has only the capabilities that writing rules takes.
+#[test]
+fn verification_makes_do_with_the_rights_of_istio_init() -> Result<()> {
+    let Some(lab) = laboratory("cap")? else { return Ok(()) };
+    let pod = lab.pod("pod", 10)?;
+    let program = Binaries::find()?.path("weft-cni-init").display().to_string();
+    let said = pod.run(User::Root, "setpriv", &["--bounding-set", "-setuid", &program, "--verify"])?;
+    for proof in ["IPv4 outbound,", "IPv4 inbound (by the kernel's rules)", "IPv6 outbound,"] {
+        ensure!(said.contains(proof), "{proof} is not proven: {said}");
+    }
+    let unproven = pod.run(User::Root, &program, &["--verify", "-i", "", "-b", "80"])?;
+    ensure!(unproven.contains("nothing that is redirected can be tried"), "{unproven}");
+    Ok(())
+}

@@ -3,6 +3,7 @@
 //! Text becomes a typed object ([`api`]) and leaves as an [`AnyObject`], or as a [`Diagnostic`] that names file, line,
 //! column and field. A bad object never disturbs the good ones.
 
+mod across;
 mod diagnostic;
 mod discovery;
 mod json;

@@ -30,9 +30,11 @@ object! {
         generation: Option<i64> = "generation",
         /// When it was made.
         created: String = "creationTimestamp",
+        /// When it was told to end.
+        deleted: String = "deletionTimestamp",
     }
     ignoring [
-        "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName", "managedFields",
+        "deletionGracePeriodSeconds", "finalizers", "generateName", "managedFields",
         "ownerReferences", "resourceVersion", "selfLink", "uid",
     ]
 }
@@ -228,6 +230,7 @@ impl Document<'_> {
             labels: metadata.labels,
             annotations: metadata.annotations,
             creation: metadata.created.parse().ok(),
+            ending: !metadata.deleted.is_empty(),
             generation: metadata.generation.unwrap_or_default(),
             source: Source { file: self.file.clone(), position },
         })

@@ -35,6 +35,8 @@ pub struct Meta {
     pub annotations: Labels,
     /// When it was made; the older one wins conflicts. Files seldom say.
     pub creation: Option<Timestamp>,
+    /// It was deleted, and is still there until what it stands for has ended: a pod that drains.
+    pub ending: bool,
     /// Counts changes of what it says; 0 if unknown.
     pub generation: i64,
     /// Where it was read from.
@@ -53,8 +55,9 @@ pub struct Source {
 impl PartialEq for Meta {
     /// All but the source: an object that only moved within its file did not change.
     fn eq(&self, other: &Self) -> bool {
-        let Self { name, namespace, labels, annotations, creation, generation, source: _ } = self;
+        let Self { name, namespace, labels, annotations, creation, ending, generation, source: _ } = self;
         (name, namespace, creation, generation) == (&other.name, &other.namespace, &other.creation, &other.generation)
+            && *ending == other.ending
             && labels == &other.labels
             && annotations == &other.annotations
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 
+use crate::across;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::load::{ByName, Loaded, load};
 use crate::objects::Objects;
@@ -125,6 +126,7 @@ impl Directory {
         if !objects.same_as(&self.state.objects) {
             self.state.objects = Arc::new(objects);
         }
+        diagnostics.extend(across::findings(&self.state.objects));
         self.state.diagnostics = diagnostics.into();
         self.state.refused = Arc::new(refused);
     }

@@ -46,6 +46,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) app_containers: Vec<String>,
     /// Ports of the pod, as its containers declare them.
     pub(crate) pod_ports: Value,
+    /// Seconds until the pod is killed once it was told to end, if it says.
+    pub(crate) grace: Option<u64>,
 }
 
 impl<'a> Plan<'a> {
@@ -87,6 +89,7 @@ impl<'a> Plan<'a> {
             network: networks.into_iter().flatten().find(|name| !name.is_empty()).cloned().unwrap_or_default(),
             app_containers,
             pod_ports: pod.running().flat_map(|container| json::items(container, "ports")).cloned().collect(),
+            grace: pod.spec().get("terminationGracePeriodSeconds").and_then(Value::as_u64),
             settings,
             context,
             asks,

@@ -8,7 +8,6 @@ use citadel::{CertificateServer, Service};
 use galley::State;
 use mesh_runtime::drain;
 use mesh_tls::{ServerTls, grpc};
-use mesh_types::TrustDomain;
 use pilot::{Server, World};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,7 +17,7 @@ use crate::duties::Duties;
 use crate::flags::Discovery;
 use crate::foundation::Foundation;
 use crate::webhook::{self, Injector};
-use crate::{certificates, pages, report};
+use crate::{certificates, pages, report, trust_domain};
 
 /// A connection that has reached its age has so long to end by itself, as with Istio.
 const GRACE: Duration = Duration::from_secs(10);
@@ -29,7 +28,7 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     names.extend(settings.names.iter().cloned());
     report::follow(config.clone());
     let first = Arc::new(World::build(&config.borrow().objects));
-    let trust_domain: TrustDomain = trust_domain(&config)?;
+    let trust_domain = trust_domain::follow(config.clone())?;
     let world = build(config.clone(), first);
     let plain = Server::new(world.clone());
     let secure = plain.with_authentication(Arc::new(Door::new(callers.clone())));
@@ -54,11 +53,6 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
         duties.end().await;
     }
     Ok(())
-}
-
-fn trust_domain(config: &watch::Receiver<State>) -> Result<TrustDomain> {
-    let mesh = config.borrow().objects.mesh();
-    if mesh.trust_domain.is_empty() { Ok(TrustDomain::default()) } else { Ok(mesh.trust_domain.parse()?) }
 }
 
 /// Builds the world anew whenever the objects change.

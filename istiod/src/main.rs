@@ -10,6 +10,7 @@ mod leader;
 mod pages;
 mod report;
 mod status;
+mod trust_domain;
 mod webhook;
 
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ mod locality;
 mod outbound;
 mod policy;
 mod route;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod wire;

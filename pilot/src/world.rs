@@ -86,6 +86,11 @@ impl World {
         }
     }
 
+    /// The trust domains that identities of the mesh may be of: its own, then its aliases (`trustDomainAliases`).
+    pub(crate) fn trust_domains(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.trust_domain).chain(&self.mesh.trust_domain_aliases)
+    }
+
     /// What it was made of: all that there was.
     pub fn given(&self) -> &Arc<Objects> {
         &self.given

@@ -93,6 +93,11 @@ pub struct Scrape {
 }
 
 impl Application {
+    /// One of which nothing is told but where it is: without probes and metrics.
+    pub fn at(address: IpAddr) -> Self {
+        Self { address, probes: BTreeMap::new(), metrics: None }
+    }
+
     /// The answer of a probe or hook; `None` if there is none of this path. The status of the application is passed on;
     /// what cannot be asked is a 500 that says why.
     pub async fn probe(&self, path: &str) -> Option<(StatusCode, String)> {

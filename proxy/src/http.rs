@@ -13,6 +13,7 @@ pub(crate) mod link;
 mod live;
 mod mirror;
 mod protocol;
+mod reach;
 mod request;
 mod response;
 pub(crate) mod timer;

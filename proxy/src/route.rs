@@ -14,6 +14,7 @@ use crate::model::Percent;
 pub use decide::decide;
 pub use decision::{Action, Answer, Decision, Forward};
 pub use find::{Found, field, field_matches, find, path_matches, split_query, virtual_host};
+pub use hash::of_source;
 
 /// True for this share of calls, by chance.
 fn draw(percent: Percent) -> bool {

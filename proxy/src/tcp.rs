@@ -12,6 +12,7 @@ use crate::copy;
 use crate::fault::{Cause, Fault, Flags, Step};
 use crate::model::{Snapshot, TcpProxy};
 use crate::record::TcpRecord;
+use crate::route;
 use crate::stream::Stream;
 use crate::upstream::{Outcome, Permit, Pick, PickContext};
 use crate::worker::Worker;
@@ -67,9 +68,10 @@ pub async fn open(
     let upstream = upstream.ok_or_else(no_cluster)?;
     upstream.ready().await?;
     let overflow = || Fault::new(Cause::Overflow, Step::Connect).because("too many connections (max_connections)");
+    let hash = proxy.hashes_source.then(|| route::of_source(conn));
     let mut tried = Vec::new();
     loop {
-        let context = PickContext { hash: None, original_destination: Some(conn.destination), tried: &tried };
+        let context = PickContext { hash, original_destination: Some(conn.destination), tried: &tried };
         let pick = upstream.pick(&context)?;
         let permit = upstream.breakers().try_connection().ok_or_else(overflow)?;
         match connect(worker, snapshot, &upstream.config, pick.endpoint(), Use::Tcp, conn).await {

@@ -12,12 +12,15 @@ use e2e::story::Story;
 use mesh_testkit::lab::{Privilege, become_root};
 use tokio::signal::unix::{SignalKind, signal};
 
-#[derive(Parser)]
+#[derive(Parser, Clone)]
 #[command(name = "cargo xtask demo", about = "A mesh on this machine, from one command")]
 struct Arguments {
     /// Stay up after the walk, until Ctrl-C.
     #[arg(long)]
     keep: bool,
+    /// Instead of the walk, replace all instances of `reviews` so many times under load.
+    #[arg(long, value_name = "TIMES")]
+    restarts: Option<usize>,
     /// Keep the run's files (logs, configuration) afterwards.
     #[arg(long)]
     keep_files: bool,
@@ -40,9 +43,9 @@ fn main() -> ExitCode {
 fn supervise(arguments: &Arguments, privilege: Privilege) -> Result<bool> {
     let interrupted = interruption()?;
     let (done, walk) = mpsc::channel();
-    let (keep, keep_files) = (arguments.keep, arguments.keep_files);
+    let (keep, told) = (arguments.keep, arguments.clone());
     std::thread::spawn(move || {
-        let _ = done.send(run(keep, keep_files, privilege));
+        let _ = done.send(run(&told, privilege));
     });
     loop {
         if interrupted.try_recv().is_ok() {
@@ -58,14 +61,20 @@ fn supervise(arguments: &Arguments, privilege: Privilege) -> Result<bool> {
     }
 }
 
-fn run(keep: bool, keep_files: bool, privilege: Privilege) -> Result<bool> {
+fn run(arguments: &Arguments, privilege: Privilege) -> Result<bool> {
     let mut story = Story::default();
     let mut mesh = scenario::open("demo", &story)?;
-    if keep_files {
+    if arguments.keep_files {
         story.say(format_args!("Files: {}", mesh.lab.keep_files().display()));
     }
-    let passed = scenario::walk(&mut mesh, &mut story);
-    if keep {
+    let passed = match arguments.restarts {
+        None => scenario::walk(&mut mesh, &mut story),
+        Some(times) => {
+            story.step("Rolling restarts under load", "no call fails", || scenario::restart_all(&mut mesh, times));
+            story.close()
+        }
+    };
+    if arguments.keep {
         invite(&mesh, &story, privilege)?;
         loop {
             std::thread::park();

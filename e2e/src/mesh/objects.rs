@@ -82,10 +82,13 @@ pub(super) struct PodObject<'a> {
     pub(super) service_account: &'a str,
     pub(super) labels: &'a [(&'a str, &'a str)],
     pub(super) ip: IpAddr,
+    pub(super) ending: bool,
 }
 
 /// A pod, as the API server shows it once it runs.
 pub(super) fn pod(pod: &PodObject<'_>) -> String {
+    // When it was told does not matter, only that it was.
+    let ending = if pod.ending { "  deletionTimestamp: \"2026-01-01T00:00:00Z\"\n" } else { "" };
     let labels: String = pod.labels.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
     format!(
         "\
@@ -94,7 +97,7 @@ kind: Pod
 metadata:
   name: {}
   namespace: {}
-  labels:
+{ending}  labels:
 {labels}spec:
   serviceAccountName: {}
   containers:

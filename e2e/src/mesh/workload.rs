@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use mesh_testkit::lab::{Lab, Pod, Process, User};
 
 use super::binaries::Binaries;
@@ -44,7 +44,7 @@ pub struct Workload {
     binaries: Binaries,
     sick_file: PathBuf,
     proxy: Option<Process>,
-    _application: Option<Process>,
+    application: Option<Process>,
 }
 
 impl Workload {
@@ -72,7 +72,7 @@ impl Workload {
             pod: Arc::new(pod),
             binaries: binaries.clone(),
             proxy: None,
-            _application: None,
+            application: None,
         };
         // The order of a real pod: rules first, then the proxy, then the application.
         if matches!(kind, Kind::Service(_) | Kind::Client) {
@@ -85,7 +85,7 @@ impl Workload {
             this.run_proxy(control_plane)?;
         }
         if let Kind::Service(role) = kind {
-            this._application = Some(this.run_application(role)?);
+            this.application = Some(this.run_application(role)?);
         }
         Ok(this)
     }
@@ -130,6 +130,26 @@ impl Workload {
         Ok(())
     }
 
+    /// Tells the application and the proxy to end, at the same time, as a kubelet does, and waits until they have.
+    pub(super) fn end(&mut self) -> Result<()> {
+        let processes = || self.application.iter().chain(&self.proxy);
+        processes().try_for_each(Process::terminate)?;
+        for process in self.application.iter_mut().chain(&mut self.proxy) {
+            let status = process.wait(PATIENCE)?;
+            ensure!(status.success(), "a process of {} ended with {status}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Runs them again, and waits until the proxy is ready.
+    pub(super) fn begin(&mut self, control_plane: &ControlPlane) -> Result<()> {
+        self.run_proxy(control_plane)?;
+        if let Kind::Service(role) = self.kind {
+            self.application = Some(self.run_application(role)?);
+        }
+        self.wait_ready()
+    }
+
     /// Waits until the proxy is ready.
     pub fn wait_ready(&self) -> Result<()> {
         if self.proxy.is_none() {
@@ -154,8 +174,8 @@ impl Workload {
         Call::get(SocketAddr::from(([127, 0, 0, 1], 15000)), "localhost", path).from(&self.pod)
     }
 
-    /// The pod, as the API server would show it.
-    pub(super) fn object(&self) -> String {
+    /// The pod, as the API server would show it: running, or told to end.
+    pub(super) fn object(&self, ending: bool) -> String {
         let mut labels = self.labels();
         if matches!(self.kind, Kind::Service(_) | Kind::Client) {
             // The injector's word that there is a proxy.
@@ -167,6 +187,7 @@ impl Workload {
             service_account: self.app(),
             labels: &labels,
             ip: self.pod.ip(),
+            ending,
         })
     }
 
@@ -222,7 +243,10 @@ impl Workload {
             .env("XDS_ROOT_CA", self.file("root-cert.pem"))
             .env("CA_ROOT_CA", self.file("root-cert.pem"))
             .env("JWT_PATH", self.file("istio-token"))
-            .env("PROXY_CONFIG", format!(r#"{{"discoveryAddress":"{address}","concurrency":1}}"#));
+            .env(
+                "PROXY_CONFIG",
+                format!(r#"{{"discoveryAddress":"{address}","concurrency":1,"terminationDrainDuration":"1s"}}"#),
+            );
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::graceful::GracefulShutdown;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,8 +28,8 @@ struct Service {
     client: Client<HttpConnector, Empty<Bytes>>,
 }
 
-/// Serves until the process is told to end, which it does at once, as an application does that takes no care. Fails if
-/// the address is taken.
+/// Serves until the process is told to end. Then it takes no more connections and no more requests, answers what it has
+/// read, and ends, as frameworks do that know nothing of a mesh. Fails if the address is taken.
 pub async fn serve(shop: Shop) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(shop.listen).await.context("cannot listen")?;
     let grpc = tokio::net::TcpListener::bind(shop.grpc_listen).await.context("cannot listen for gRPC")?;
@@ -36,12 +37,13 @@ pub async fn serve(shop: Shop) -> Result<()> {
     let service = Arc::new(Service { shop, client: Client::builder(TokioExecutor::new()).build_http() });
     println!("{} {} listens on {}", service.shop.role.name(), service.shop.version, service.shop.listen);
     let mut end = signal(SignalKind::terminate())?;
+    let open = GracefulShutdown::new();
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted?,
-            _ = end.recv() => return Ok(()),
+            _ = end.recv() => break,
         };
-        let service = Arc::clone(&service);
+        let (service, watcher) = (Arc::clone(&service), open.watcher());
         tokio::spawn(async move {
             let answer = service_fn(|request| {
                 let service = Arc::clone(&service);
@@ -49,9 +51,12 @@ pub async fn serve(shop: Shop) -> Result<()> {
             });
             let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             // A client that goes away in the middle is the client's business.
-            let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+            let _ = watcher.watch(server.serve_connection(TokioIo::new(stream), answer).into_owned()).await;
         });
     }
+    drop(listener);
+    open.shutdown().await;
+    Ok(())
 }
 
 impl Service {

@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mesh_types::{Identity, TrustDomain};
+
+use super::agent::Agent;
 use super::bootstrap::bootstrap;
 
 const NODE: &str = "{id: sidecar~10.0.0.11~reviews-v1.default~default.svc.cluster.local, cluster: reviews.default, metadata: {LABELS: {app: reviews, version: v1}, NAMESPACE: default}}";
@@ -54,8 +57,17 @@ fn stock_envoy_takes_every_resource() {
     let _istiod = Running(istiod.expect("istiod is built"));
     until(|| get(ports[3], "/ready").is_some());
 
+    let keys = directory.path().join("ca");
+    let arguments = ["token", "--namespace", "default", "--service-account", "reviews", "--ca-dir"];
+    let token = Command::new(self::istiod()).args(arguments).arg(&keys).output().unwrap().stdout;
+    let agent = Agent {
+        identity: Identity::new(TrustDomain::default(), "default", "reviews").unwrap(),
+        token: String::from_utf8(token).unwrap().trim().to_owned(),
+        authority: local(ports[0]),
+    };
+    let agent = agent.serve(None, directory.path()).unwrap();
     let file = directory.path().join("envoy.yaml");
-    std::fs::write(&file, bootstrap(NODE, ([127, 0, 0, 1], ports[0]).into(), ports[4])).unwrap();
+    std::fs::write(&file, bootstrap(NODE, ([127, 0, 0, 1], ports[0]).into(), &agent, ports[4])).unwrap();
     let log = std::fs::File::create(directory.path().join("envoy.log")).unwrap();
     let envoy =
         Command::new(envoy).arg("-c").arg(&file).args(["--concurrency", "1"]).stdout(Stdio::null()).stderr(log).spawn();
@@ -72,8 +84,12 @@ fn stock_envoy_takes_every_resource() {
         "{rejected:#?}\n{}",
         std::fs::read_to_string(directory.path().join("envoy.log")).unwrap()
     );
-    let listeners = get(ports[4], "/config_dump?resource=dynamic_listeners").unwrap();
-    assert!(listeners.contains("virtualInbound") && listeners.contains("0.0.0.0_9080"), "{listeners}");
+    // With the certificate, every listener is in use.
+    until(|| {
+        let listeners = get(ports[4], "/config_dump?resource=dynamic_listeners").unwrap();
+        let serves = |name: &str| listeners.contains(name);
+        serves("virtualInbound") && serves("0.0.0.0_9080") && !listeners.contains("warming_state")
+    });
 }
 
 fn acknowledged(port: u16) -> u64 {

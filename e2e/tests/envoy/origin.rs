@@ -75,3 +75,18 @@ async fn answer(request: Request<Incoming>, version: &str, calls: &AtomicUsize) 
     let response = response.header("x-origin", version).header("x-hide", "1").header("server", "origin");
     response.body(Full::from(told.to_string())).unwrap()
 }
+
+/// Serves bytes in a pod: says back what it hears, to the end.
+pub(crate) fn serve_echo(pod: Arc<Pod>, port: u16) {
+    std::thread::spawn(move || {
+        pod.inside(|| {
+            let listener = std::net::TcpListener::bind(("0.0.0.0", port))?;
+            for socket in listener.incoming() {
+                let mut socket = socket?;
+                std::thread::spawn(move || std::io::copy(&mut socket.try_clone()?, &mut socket));
+            }
+            Ok(())
+        })
+        .unwrap();
+    });
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// A request, and how it is made.
+#[derive(Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) host: &'static str,
@@ -120,4 +121,39 @@ pub(crate) fn requests() -> Vec<Request> {
         to("other.example.org", "/"),
         to("unknown.example.com", "/"),
     ]
+}
+
+/// What the policies of a sidecar say besides, by who calls; with the status of the answer.
+pub(crate) fn by_principal() -> Vec<(Request, u16)> {
+    vec![
+        (get("/rest/not-for-callers"), 403),
+        (get("/rest/for-callers"), 200),
+        (get("/rest/not-for-neighbours"), 403),
+        (get("/rest/for-friends"), 403),
+        (with("/rest/for-friends", &[("content-type", "application/grpc")]), 200),
+        // Who it is says its certificate, not its word.
+        (
+            with(
+                "/rest/for-friends",
+                &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/friend")],
+            ),
+            403,
+        ),
+    ]
+}
+
+/// From outside the mesh, in plain text; with the status of the answer.
+pub(crate) fn in_plain_text() -> Vec<(Request, u16)> {
+    vec![
+        (get("/public"), 200),
+        (with("/public/x?y=z", &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/caller")]), 200),
+        (with("/public", &[("x-envoy-max-retries", "9"), ("x-forwarded-proto", "https")]), 200),
+        (get("/private"), 403),
+        (with("/private", &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/caller")]), 403),
+    ]
+}
+
+/// At a port whose protocol was not declared.
+pub(crate) fn undeclared() -> Vec<Request> {
+    vec![get("/anything?a=b"), method("POST", "/anything"), get("/rest/for-friends"), get("/slow")]
 }

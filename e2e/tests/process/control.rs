@@ -52,7 +52,8 @@ impl Control {
         let (authority, tokens) = citadel::open(directory.path()).unwrap();
         let token = token(&tokens);
         let (_, authority) = tokio::sync::watch::channel(Arc::new(authority));
-        let certificates = citadel::Service::server(authority, Arc::new(tokens), Default::default());
+        let (_, trust_domain) = tokio::sync::watch::channel(Default::default());
+        let certificates = citadel::Service::server(authority, Arc::new(tokens), trust_domain);
         let (new, streams) = mpsc::channel(16);
         let service = AggregatedDiscoveryServiceServer::new(Service { table: table.clone(), new });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod bytes;
 mod control;
 mod proxy;
 
@@ -52,7 +53,12 @@ spec:
   endpoints: [{{address: 127.0.0.1, ports: {{http: {origin}}}}}]
 "
     );
-    let loaded = galley::load(&"test.yaml".into(), &yaml);
+    resources(&yaml)
+}
+
+/// What the control plane tells a gateway.
+fn resources(yaml: &str) -> Table {
+    let loaded = galley::load(&"test.yaml".into(), yaml);
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
     let world = World::build(&Arc::new(Objects::new(loaded.objects)));
     let id = NodeId {

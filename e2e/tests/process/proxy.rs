@@ -1,7 +1,7 @@
 //! The whole proxy in this process: a gateway with threads, pages and listeners of its own.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use mesh_types::{NodeId, NodeKind};
@@ -46,7 +46,7 @@ impl Process {
             drain: Duration::from_millis(300),
             grace: Duration::from_secs(5),
             pages: pages.clone(),
-            application: application(),
+            application: Application::at(Ipv4Addr::LOCALHOST.into()),
         };
         let (end, told) = oneshot::channel::<()>();
         let until = async move {
@@ -109,8 +109,4 @@ pub(crate) async fn get(mut socket: TcpStream, path: &str) -> Option<(u16, Strin
     socket.read_to_string(&mut answer).await.ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
-fn application() -> Application {
-    Application { address: [127, 0, 0, 1].into(), probes: Default::default(), metrics: None }
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::credentials;
 use super::follow::{Change, News, Reading};
 use super::watches::{Watched, Watches};
+use crate::across;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::kind::Kind;
 use crate::objects::Objects;
@@ -197,11 +198,15 @@ impl Collector {
             return false;
         }
         sender.send_modify(|state| {
+            let across = !across::same(&state.objects, &self.objects);
             if changed.objects {
                 state.objects = Arc::new(self.objects.clone());
             }
+            if changed.findings || across {
+                let own = self.findings.values().flatten().cloned();
+                state.diagnostics = own.chain(across::findings(&self.objects)).collect();
+            }
             if changed.findings {
-                state.diagnostics = self.findings.values().flatten().cloned().collect();
                 state.refused = Arc::new(self.refused.clone());
             }
         });

@@ -363,4 +363,6 @@ fn settings_of_the_mesh_are_checked() {
         "{nested:?}"
     );
     assert!(said("{accessLogEncoding: JSON, accessLogFormat: '{\"a\": \"%PROTOCOL%\"}'}").is_empty());
+    let domain = said("{trustDomain: a.example, trustDomainAliases: [b.example, 'C d']}");
+    assert!(domain[0].starts_with("data.mesh.trustDomainAliases[1]: \"C d\" is not a trust domain"), "{domain:?}");
 }

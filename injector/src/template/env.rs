@@ -1,4 +1,5 @@
-//! The environment of the proxy, as Istio's injector sets it: the proxy and other tools read it.
+//! The environment of the proxy, as Istio's injector sets it: the proxy and other tools read it. One variable is ours: how
+//! long a pod has that ends, which bounds the drain.
 
 use std::collections::HashMap;
 
@@ -20,6 +21,9 @@ pub(super) fn of_proxy(plan: &Plan<'_>) -> Vec<Value> {
         env.set("ISTIO_META_APP_CONTAINERS", &plan.app_containers.join(","));
     }
     workload(&mut env, plan);
+    if let Some(seconds) = plan.grace {
+        env.set("TERMINATION_GRACE_PERIOD_SECONDS", &seconds.to_string());
+    }
     plan.config.metadata().for_each(|(name, value)| env.set(name, value));
     plan.context.environment.iter().for_each(|(name, value)| env.set(name, value));
     env.variables

@@ -82,6 +82,8 @@ fn arguments(plan: &Plan<'_>, owner: &Owner) -> Vec<String> {
     if values.init.force_apply_iptables {
         arguments.0.push("--force-apply".to_owned());
     }
+    // What is not proven from inside stops the pod, loudly.
+    arguments.0.push("--run-validation".to_owned());
     arguments.0.push(format!("--log_output_level={}", or(&plan.asks.agent_log_level, &values.logging.level)));
     arguments.0
 }

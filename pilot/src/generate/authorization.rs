@@ -54,9 +54,7 @@ impl Policies {
     /// Those of the root namespace and the workload's own that select it. CUSTOM and AUDIT policies, and those that name
     /// what is not served, take nothing away here: they are refused when they are read, or only noted.
     pub(super) fn of(world: &World, proxy: &Proxy) -> Self {
-        let aliases = world.mesh.trust_domain_aliases.iter().cloned();
-        let trust_domains = std::iter::once(world.trust_domain.clone()).chain(aliases).collect();
-        let mut found = Self { trust_domains, ..Self::default() };
+        let mut found = Self { trust_domains: world.trust_domains().cloned().collect(), ..Self::default() };
         for object in world.objects.authorization_policies.values() {
             let own = &*object.meta.namespace;
             let here = own == world.root_namespace() || own == proxy.namespace();

@@ -1,42 +1,36 @@
-//! Clusters.
+//! Clusters: which there are, and where their endpoints are found. How these are chosen, secured, limited and spoken to is
+//! in the files below.
 
-use std::collections::BTreeSet;
+mod balance;
+mod limits;
+mod secure;
+mod version;
+
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as cds;
-use envoy_types::pb::envoy::config::cluster::v3::cluster::common_lb_config::{
-    LocalityConfigSpecifier, LocalityWeightedLbConfig,
-};
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbConfig, LbPolicy, TransportSocketMatch,
+    ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, LbPolicy,
 };
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
-    ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
-};
-use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf as pb;
 use galley::Object;
-use galley::api::{self, ClientTlsMode, SimpleLb};
+use galley::api::{self, SimpleLb};
 use mesh_types::{
-    BLACK_HOLE_CLUSTER, ClusterName, Direction, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER, Protocol,
+    BLACK_HOLE_CLUSTER, ClusterName, Direction, INBOUND_PASSTHROUGH_CLUSTER, Labels, PASSTHROUGH_CLUSTER,
 };
 
+use self::version::{HTTP_OPTIONS, Version};
 use super::endpoint;
 use super::locality::Preference;
 use super::policy::Policy;
-use super::wire::{ads, any, config_of, duration, exact, metadata, number, structure, text, wildcard};
+use super::wire::{ads, config_of, duration, metadata, number, structure, text};
 use crate::kind::Kind;
 use crate::proxy::{Proxy, selects};
 use crate::resource::{Resource, Resources};
-use crate::world::{Instance, Port, Resolution, Service, World, or_default};
+use crate::world::{Instance, Port, Resolution, Service, World};
 
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 /// Istio's default.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Where inbound connections come from, so that iptables can tell them from the application's own.
@@ -49,8 +43,8 @@ pub(super) fn fixed(resources: &mut Resources) {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32)),
         lb_policy: LbPolicy::ClusterProvided as i32,
         connect_timeout: Some(duration(CONNECT)),
-        circuit_breakers: Some(unlimited()),
-        typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), options(Spoken::Clients, None))].into(),
+        circuit_breakers: Some(limits::none()),
+        typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), version::options(Version::Clients, None))].into(),
         ..Default::default()
     };
     resources.add(Kind::Cluster, PASSTHROUGH_CLUSTER, &original(PASSTHROUGH_CLUSTER));
@@ -86,36 +80,16 @@ pub(super) fn inbound(world: &World, service: &Service, declared: &Port, port: u
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32)),
         lb_policy: LbPolicy::ClusterProvided as i32,
         connect_timeout: Some(duration(tcp.and_then(|tcp| tcp.connect_timeout).unwrap_or(CONNECT))),
-        circuit_breakers: Some(breakers(&policy)),
+        circuit_breakers: Some(limits::of(&policy)),
         upstream_bind_config: Some(bind()),
         metadata: Some(about(service, None)),
         ..Default::default()
     };
-    let spoken = Spoken::of(declared.protocol);
-    if spoken != Spoken::Http1 || http.is_some() {
-        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options(spoken, http));
+    let version = Version::of(declared.protocol);
+    if version != Version::Http1 || http.is_some() {
+        cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), version::options(version, http));
     }
     cluster
-}
-
-/// Which version of HTTP endpoints are spoken to in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Spoken {
-    Http1,
-    Http2,
-    /// Whichever the client chose.
-    Clients,
-}
-
-impl Spoken {
-    /// As the port was declared; where it was not, the client knows.
-    fn of(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Auto => Self::Clients,
-            declared if declared.is_http2() => Self::Http2,
-            _ => Self::Http1,
-        }
-    }
 }
 
 /// A cluster for every visible port and subset, with its endpoints.
@@ -256,8 +230,8 @@ impl<'a> Outbound<'a> {
             connect_timeout: Some(duration(
                 tcp.and_then(|tcp| tcp.connect_timeout).or(self.world.mesh.connect_timeout).unwrap_or(CONNECT),
             )),
-            circuit_breakers: Some(breakers(&self.policy)),
-            outlier_detection: self.policy.outlier_detection.as_ref().map(outlier),
+            circuit_breakers: Some(limits::of(&self.policy)),
+            outlier_detection: self.policy.outlier_detection.as_ref().map(limits::ejection),
             metadata: Some(about(self.service, self.rule.map(|rule| config_of("destination-rule", &rule.meta)))),
             common_lb_config: Some(self.common_lb()),
             ..Default::default()
@@ -266,9 +240,9 @@ impl<'a> Outbound<'a> {
         self.balance(&mut cluster);
         self.secure(&mut cluster, &name);
         let http = self.policy.connection_pool.as_ref().and_then(|pool| pool.http.as_ref());
-        let spoken = self.spoken(http);
-        if spoken != Spoken::Http1 || http.is_some() {
-            cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options(spoken, http));
+        let version = self.version(http);
+        if version != Version::Http1 || http.is_some() {
+            cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), version::options(version, http));
         }
         let keepalive = tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).or(self.world.mesh.tcp_keepalive.as_ref());
         cluster.upstream_connection_options = keepalive.map(|keepalive| {
@@ -281,20 +255,6 @@ impl<'a> Outbound<'a> {
             cds::UpstreamConnectionOptions { tcp_keepalive: Some(keepalive), ..Default::default() }
         });
         cluster
-    }
-
-    fn spoken(&self, pool: Option<&api::HttpPool>) -> Spoken {
-        use api::{H2Upgrade, H2UpgradePolicy};
-        let asked = pool.map(|pool| pool.h2_upgrade_policy).unwrap_or_default();
-        let upgrade = match asked {
-            H2Upgrade::Default => self.world.mesh.h2_upgrade_policy == H2UpgradePolicy::Upgrade,
-            asked => asked == H2Upgrade::Upgrade,
-        };
-        match Spoken::of(self.port.protocol) {
-            _ if pool.is_some_and(|pool| pool.use_client_protocol) => Spoken::Clients,
-            Spoken::Http1 if upgrade && self.port.protocol.is_http() => Spoken::Http2,
-            declared => declared,
-        }
     }
 
     fn discover(&self, cluster: &mut cds::Cluster) {
@@ -310,257 +270,6 @@ impl<'a> Outbound<'a> {
             DiscoveryType::OriginalDst | DiscoveryType::Static => {}
         }
         cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(kind as i32));
-    }
-
-    fn balance(&self, cluster: &mut cds::Cluster) {
-        if self.discovery() == DiscoveryType::OriginalDst {
-            cluster.lb_policy = LbPolicy::ClusterProvided as i32;
-            return;
-        }
-        let balancer = self.policy.load_balancer.as_ref();
-        if let Some(hash) = balancer.and_then(|balancer| balancer.consistent_hash.as_ref()) {
-            if let Some(maglev) = &hash.maglev {
-                cluster.lb_policy = LbPolicy::Maglev as i32;
-                let table_size = maglev.table_size.map(|value| pb::UInt64Value { value });
-                cluster.lb_config = Some(LbConfig::MaglevLbConfig(cds::cluster::MaglevLbConfig { table_size }));
-            } else {
-                cluster.lb_policy = LbPolicy::RingHash as i32;
-                let size = hash.ring_hash.as_ref().and_then(|ring| ring.minimum_ring_size).or(hash.minimum_ring_size);
-                let minimum_ring_size = Some(pb::UInt64Value { value: size.unwrap_or(1024) });
-                cluster.lb_config = Some(LbConfig::RingHashLbConfig(cds::cluster::RingHashLbConfig {
-                    minimum_ring_size,
-                    ..Default::default()
-                }));
-            }
-            return;
-        }
-        let policy = match balancer.and_then(|balancer| balancer.simple) {
-            Some(SimpleLb::Random) => LbPolicy::Random,
-            Some(SimpleLb::RoundRobin) => LbPolicy::RoundRobin,
-            // Istio's default.
-            _ => LbPolicy::LeastRequest,
-        };
-        cluster.lb_policy = policy as i32;
-    }
-
-    fn common_lb(&self) -> CommonLbConfig {
-        let least =
-            self.policy.outlier_detection.as_ref().and_then(|outlier| outlier.min_health_percent).unwrap_or_default();
-        let weighted = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {});
-        CommonLbConfig {
-            healthy_panic_threshold: Some(Percent { value: f64::from(least) }),
-            locality_config_specifier: self.preference().is_shared_out().then_some(weighted),
-            ..Default::default()
-        }
-    }
-
-    /// Automatic mutual TLS to those who take it, unless the rule says otherwise.
-    fn secure(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
-        let Some(settings) = &self.policy.tls else { return self.secure_automatically(cluster, name) };
-        match settings.mode {
-            ClientTlsMode::Disable => {}
-            ClientTlsMode::IstioMutual => {
-                let sni = if settings.sni.is_empty() { name.sni() } else { settings.sni.clone() };
-                cluster.transport_socket = Some(self.istio(&sni, &settings.subject_alt_names));
-            }
-            ClientTlsMode::Simple | ClientTlsMode::Mutual => {
-                let alpn: &[&str] = if self.port.protocol.is_http2() { &["h2"] } else { &[] };
-                cluster.transport_socket = Some(originate(settings, self.service, alpn));
-            }
-        }
-    }
-
-    /// By what each endpoint says. Of an endpoint that the caller chose itself nothing is known, so that all of them must
-    /// take it (Istio's rule for headless services).
-    fn secure_automatically(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
-        if self.service.external || !self.world.mesh.enable_auto_mtls.unwrap_or(true) {
-            return;
-        }
-        if self.discovery() == DiscoveryType::OriginalDst {
-            let mut all = self.instances().peekable();
-            if all.peek().is_some() && all.all(|instance| instance.takes_mtls) {
-                cluster.transport_socket = Some(self.istio(&name.sni(), &[]));
-            }
-            return;
-        }
-        cluster.transport_socket_matches = vec![TransportSocketMatch {
-            name: "tlsMode-istio".to_owned(),
-            r#match: Some(structure([("tlsMode", text("istio"))])),
-            transport_socket: Some(self.istio(&name.sni(), &[])),
-        }];
-    }
-
-    /// Istio's mutual TLS: the endpoint must be one of the service's own accounts.
-    fn istio(&self, sni: &str, names: &[String]) -> core::TransportSocket {
-        let uri = |instance: &Instance| {
-            let (namespace, account) = (&instance.namespace, &instance.service_account);
-            format!("spiffe://{}/ns/{namespace}/sa/{account}", self.world.trust_domain)
-        };
-        let known = self.instances().filter(|instance| !instance.service_account.is_empty());
-        let mut own: BTreeSet<String> = known.map(uri).collect();
-        own.extend(self.service.subject_alt_names.iter().cloned());
-        let sans = if names.is_empty() {
-            own.iter().map(|name| san(name)).collect()
-        } else {
-            names.iter().map(|name| san(name)).collect()
-        };
-        let combined = tls::common_tls_context::CombinedCertificateValidationContext {
-            default_validation_context: Some(tls::CertificateValidationContext {
-                match_typed_subject_alt_names: sans,
-                ..Default::default()
-            }),
-            validation_context_sds_secret_config: Some(sds("ROOTCA")),
-            ..Default::default()
-        };
-        let spoken = match self.port.protocol {
-            declared if declared.is_http2() => Some("istio-h2"),
-            declared if declared.is_http() => Some("istio-http/1.1"),
-            _ => None,
-        };
-        let alpn = spoken.into_iter().chain(["istio-peer-exchange", "istio"]).map(str::to_owned).collect();
-        let common = tls::CommonTlsContext {
-            tls_certificate_sds_secret_configs: vec![sds("default")],
-            alpn_protocols: alpn,
-            validation_context_type: Some(tls::common_tls_context::ValidationContextType::CombinedValidationContext(
-                combined,
-            )),
-            ..Default::default()
-        };
-        socket(&tls::UpstreamTlsContext { common_tls_context: Some(common), sni: sni.to_owned(), ..Default::default() })
-    }
-}
-
-/// The limits of a policy.
-fn breakers(policy: &Policy) -> cds::CircuitBreakers {
-    let pool = policy.connection_pool.as_ref();
-    let (tcp, http) = (pool.and_then(|pool| pool.tcp.as_ref()), pool.and_then(|pool| pool.http.as_ref()));
-    let limit = |value: Option<u32>| Some(number(value.filter(|value| *value > 0).unwrap_or(u32::MAX)));
-    let budget = policy.retry_budget.as_ref().map(|budget| cds::circuit_breakers::thresholds::RetryBudget {
-        budget_percent: budget.percent.as_ref().map(|percent| Percent { value: percent.value }),
-        min_retry_concurrency: budget.min_retry_concurrency.map(number),
-        ..Default::default()
-    });
-    let thresholds = cds::circuit_breakers::Thresholds {
-        max_connections: limit(tcp.and_then(|tcp| tcp.max_connections)),
-        max_pending_requests: limit(http.and_then(|http| http.http1_max_pending_requests)),
-        max_requests: limit(http.and_then(|http| http.http2_max_requests)),
-        max_retries: limit(http.and_then(|http| http.max_retries)),
-        retry_budget: budget,
-        ..Default::default()
-    };
-    cds::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() }
-}
-
-/// A name that a certificate may have. `*.suffix` stands for every name with that suffix.
-fn san(name: &str) -> tls::SubjectAltNameMatcher {
-    use tls::subject_alt_name_matcher::SanType;
-    let kind = if name.contains("://") { SanType::Uri } else { SanType::Dns };
-    let matcher = if name.starts_with('*') { wildcard(name) } else { exact(name) };
-    tls::SubjectAltNameMatcher { san_type: kind as i32, matcher: Some(matcher), ..Default::default() }
-}
-
-/// TLS that the proxy begins on the application's behalf. Where the rule does not say whom to ask for and whom to accept,
-/// it is the host.
-fn originate(settings: &api::ClientTls, service: &Service, alpn: &[&str]) -> core::TransportSocket {
-    let root = match settings.ca_certificates.as_str() {
-        "" | "system" => "file-root:system".to_owned(),
-        file => format!("file-root:{file}"),
-    };
-    let asked = if settings.sni.is_empty() { service.host.clone() } else { settings.sni.clone() };
-    let said = or_default(&settings.subject_alt_names, &service.subject_alt_names);
-    let sans = or_default(said, std::slice::from_ref(&asked)).iter().map(|name| san(name)).collect();
-    // A server name has no wildcards.
-    let sni = if asked.starts_with('*') { String::new() } else { asked.clone() };
-    let combined = tls::common_tls_context::CombinedCertificateValidationContext {
-        default_validation_context: Some(tls::CertificateValidationContext {
-            match_typed_subject_alt_names: sans,
-            ..Default::default()
-        }),
-        validation_context_sds_secret_config: Some(sds(&root)),
-        ..Default::default()
-    };
-    let verified = !settings.insecure_skip_verify.unwrap_or(false);
-    let own = format!("file-cert:{}~{}", settings.client_certificate, settings.private_key);
-    let certificates = if settings.mode == ClientTlsMode::Mutual { vec![sds(&own)] } else { Vec::new() };
-    let common = tls::CommonTlsContext {
-        tls_certificate_sds_secret_configs: certificates,
-        alpn_protocols: alpn.iter().map(|word| (*word).to_owned()).collect(),
-        validation_context_type: verified
-            .then_some(tls::common_tls_context::ValidationContextType::CombinedValidationContext(combined)),
-        ..Default::default()
-    };
-    socket(&tls::UpstreamTlsContext { common_tls_context: Some(common), sni, ..Default::default() })
-}
-
-pub(super) fn sds(name: &str) -> tls::SdsSecretConfig {
-    tls::SdsSecretConfig { name: name.to_owned(), sds_config: Some(ads()) }
-}
-
-fn socket(context: &tls::UpstreamTlsContext) -> core::TransportSocket {
-    core::TransportSocket {
-        name: "envoy.transport_sockets.tls".to_owned(),
-        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(UPSTREAM_TLS, context))),
-    }
-}
-
-fn options(spoken: Spoken, pool: Option<&api::HttpPool>) -> pb::Any {
-    let http2 = || core::Http2ProtocolOptions {
-        max_concurrent_streams: pool.and_then(|pool| pool.max_concurrent_streams).map(number),
-        ..Default::default()
-    };
-    let explicit =
-        |config| UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) });
-    let options = match spoken {
-        Spoken::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())),
-        Spoken::Http2 => explicit(ProtocolConfig::Http2ProtocolOptions(http2())),
-        Spoken::Clients => UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
-            http_protocol_options: Some(core::Http1ProtocolOptions::default()),
-            http2_protocol_options: Some(http2()),
-            ..Default::default()
-        }),
-    };
-    let common = pool.map(|pool| core::HttpProtocolOptions {
-        idle_timeout: pool.idle_timeout.map(duration),
-        max_requests_per_connection: pool.max_requests_per_connection.filter(|count| *count > 0).map(number),
-        ..Default::default()
-    });
-    let message = http::HttpProtocolOptions {
-        common_http_protocol_options: common,
-        upstream_protocol_options: Some(options),
-        ..Default::default()
-    };
-    any(HTTP_OPTIONS, &message)
-}
-
-fn unlimited() -> cds::CircuitBreakers {
-    let most = Some(number(u32::MAX));
-    let thresholds = cds::circuit_breakers::Thresholds {
-        max_connections: most,
-        max_pending_requests: most,
-        max_requests: most,
-        max_retries: most,
-        ..Default::default()
-    };
-    cds::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() }
-}
-
-/// What Istio's rule says, with what it leaves to Envoy switched off: success rates, and limits on gateway errors unless
-/// they are asked for.
-fn outlier(rule: &api::OutlierDetection) -> cds::OutlierDetection {
-    let five_xx = rule.consecutive_5xx_errors.or(rule.consecutive_errors);
-    let enforced = |on: bool| Some(number(if on { 100 } else { 0 }));
-    cds::OutlierDetection {
-        consecutive_5xx: five_xx.map(number),
-        enforcing_consecutive_5xx: enforced(five_xx != Some(0)),
-        consecutive_gateway_failure: rule.consecutive_gateway_errors.map(number),
-        enforcing_consecutive_gateway_failure: enforced(rule.consecutive_gateway_errors.is_some_and(|count| count > 0)),
-        consecutive_local_origin_failure: rule.consecutive_local_origin_failures.map(number),
-        split_external_local_origin_errors: rule.split_external_local_origin_errors,
-        interval: rule.interval.map(duration),
-        base_ejection_time: rule.base_ejection_time.map(duration),
-        max_ejection_percent: rule.max_ejection_percent.map(number),
-        enforcing_success_rate: Some(number(0)),
-        ..Default::default()
     }
 }
 

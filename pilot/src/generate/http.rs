@@ -13,6 +13,8 @@ use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
+use envoy_types::pb::envoy::r#type::v3::HashPolicy;
+use envoy_types::pb::envoy::r#type::v3::hash_policy::{PolicySpecifier, SourceIp};
 use galley::api::{AccessLogEncoding, MeshConfig, PathNormalizationKind};
 
 use super::wire::{ads, any, duration, flag, ordered_any};
@@ -87,6 +89,7 @@ pub(super) fn connection(
             0
         },
         forward_client_cert_details: forward as i32,
+        set_current_client_cert_details: (side != Side::Outbound).then(told_of_certificates),
         server_name: "istio-envoy".to_owned(),
         server_header_transformation: if side == Side::Gateway { 0 } else { 2 },
         stream_idle_timeout: Some(duration(Duration::ZERO)),
@@ -100,6 +103,16 @@ pub(super) fn connection(
     network("envoy.filters.network.http_connection_manager", any(HCM, &message))
 }
 
+/// What `x-forwarded-client-cert` tells besides hash and issuer: who the caller is, as Istio has it told.
+fn told_of_certificates() -> hcm::http_connection_manager::SetCurrentClientCertDetails {
+    hcm::http_connection_manager::SetCurrentClientCertDetails {
+        subject: Some(flag(true)),
+        uri: true,
+        dns: true,
+        ..Default::default()
+    }
+}
+
 /// `meshConfig.defaultConfig.gatewayTopology.numTrustedProxies`.
 fn trusted_hops(mesh: &MeshConfig) -> u32 {
     let topology = mesh.default_config.as_ref().and_then(|config| config.gateway_topology.as_ref());
@@ -109,20 +122,31 @@ fn trusted_hops(mesh: &MeshConfig) -> u32 {
 /// The TCP filter of a chain that leads to one cluster.
 pub(super) fn tcp_proxy(mesh: &MeshConfig, cluster: &str) -> lds::Filter {
     let to = tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned());
-    tcp_proxy_to(mesh, to, cluster, None)
+    tcp_proxy_to(mesh, to, cluster, &Terms::default())
 }
 
-/// The TCP filter of a chain. `idle` closes a connection on which nothing moves for so long; Envoy's hour if absent.
+/// What a DestinationRule says of connections that are carried as bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// Closed after so long without a byte (`connectionPool.tcp.idleTimeout`); Envoy's hour if absent.
+    pub(super) idle: Option<Duration>,
+    /// Those of one caller stay together (`consistentHash.useSourceIp`).
+    pub(super) by_source: bool,
+}
+
+/// The TCP filter of a chain.
 pub(super) fn tcp_proxy_to(
     mesh: &MeshConfig,
     to: tcp::tcp_proxy::ClusterSpecifier,
     prefix: &str,
-    idle: Option<Duration>,
+    terms: &Terms,
 ) -> lds::Filter {
+    let by_source = HashPolicy { policy_specifier: Some(PolicySpecifier::SourceIp(SourceIp {})) };
     let message = tcp::TcpProxy {
         stat_prefix: prefix.to_owned(),
         cluster_specifier: Some(to),
-        idle_timeout: idle.map(duration),
+        idle_timeout: terms.idle.map(duration),
+        hash_policy: terms.by_source.then_some(by_source).into_iter().collect(),
         access_log: access_log(mesh),
         ..Default::default()
     };

@@ -17,6 +17,7 @@ use super::cluster;
 use super::http::{Routes, Side, connection, inspector, tcp_proxy};
 use super::outbound::every;
 use super::route::prefix;
+use super::secret::sds;
 use super::wire::{address, any, duration, flag, number};
 use crate::kind::Kind;
 use crate::proxy::Proxy;
@@ -202,6 +203,10 @@ impl Inbound<'_> {
     }
 }
 
+/// What is agreed on, in order. Envoy knows HTTP/2 by the IANA's word alone: by `istio-h2` it would read HTTP/1. What is
+/// left is bytes, to callers that say no more than that they are Istio's.
+pub(super) const SERVED_ALPN: [&str; 3] = ["h2", "http/1.1", "istio"];
+
 /// Callers must show a certificate of the mesh.
 fn mutual_tls(mesh: &MeshConfig) -> core::TransportSocket {
     let least = match mesh.mesh_mtls.as_ref().map(|settings| settings.min_protocol_version) {
@@ -210,15 +215,11 @@ fn mutual_tls(mesh: &MeshConfig) -> core::TransportSocket {
     };
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
-            tls_certificate_sds_secret_configs: vec![cluster::sds("default")],
+            tls_certificate_sds_secret_configs: vec![sds("default")],
             validation_context_type: Some(
-                tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(cluster::sds(
-                    "ROOTCA",
-                )),
+                tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(sds("ROOTCA")),
             ),
-            alpn_protocols: ["istio-h2", "istio-http/1.1", "istio-http/1.0", "istio", "h2", "http/1.1"]
-                .map(str::to_owned)
-                .to_vec(),
+            alpn_protocols: SERVED_ALPN.map(str::to_owned).to_vec(),
             tls_params: Some(tls::TlsParameters { tls_minimum_protocol_version: least as i32, ..Default::default() }),
             ..Default::default()
         }),

@@ -2,7 +2,6 @@
 //! service.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::CidrRange;
 use envoy_types::pb::envoy::config::listener::v3 as lds;
@@ -15,7 +14,7 @@ use galley::api::{self, MeshConfig};
 use ipnet::IpNet;
 use mesh_types::ClusterName;
 
-use super::http::tcp_proxy_to;
+use super::http::{Terms, tcp_proxy_to};
 use super::policy::Policy;
 use super::route::{Asker, Place};
 use super::wire::number;
@@ -31,15 +30,15 @@ pub(super) struct Lead {
     source: Option<IpNet>,
     /// Clusters by weight; never empty.
     to: Vec<(String, u32)>,
-    /// Closed after so long without a byte, if a DestinationRule says so.
-    idle: Option<Duration>,
+    /// What the DestinationRule of the first of them says.
+    terms: Terms,
 }
 
 impl Lead {
     /// For every connection, to these clusters.
     fn all_to(asker: &Asker<'_>, to: Vec<(String, u32)>) -> Self {
-        let idle = to.first().and_then(|(cluster, _)| idle(asker, cluster));
-        Self { server_names: Vec::new(), subnets: Vec::new(), source: None, to, idle }
+        let terms = to.first().and_then(|(cluster, _)| terms(asker, cluster)).unwrap_or_default();
+        Self { server_names: Vec::new(), subnets: Vec::new(), source: None, to, terms }
     }
 
     /// The same for connections that name this host, where nothing was said of names. A host that stands for all names
@@ -90,7 +89,7 @@ impl Lead {
                 ClusterSpecifier::WeightedClusters(WeightedCluster { clusters: several.iter().map(weight).collect() })
             }
         };
-        tcp_proxy_to(mesh, specifier, prefix, self.idle)
+        tcp_proxy_to(mesh, specifier, prefix, &self.terms)
     }
 }
 
@@ -211,13 +210,17 @@ fn weights(asker: &Asker<'_>, route: &[api::RouteDestination], own: &str) -> Vec
     }
 }
 
-/// What the DestinationRule of a cluster says of silence.
-fn idle(asker: &Asker<'_>, cluster: &str) -> Option<Duration> {
+/// What the DestinationRule of a cluster says of its connections.
+fn terms(asker: &Asker<'_>, cluster: &str) -> Option<Terms> {
     let name: ClusterName = cluster.parse().ok()?;
     let service = asker.world.service(asker.proxy, &name.host)?;
     let rule = asker.world.destination_rule(service, asker.proxy.namespace());
-    let pool = Policy::of(rule.map(|rule| &*rule.spec), &name.subset, name.port).connection_pool?;
-    pool.tcp?.idle_timeout
+    let policy = Policy::of(rule.map(|rule| &*rule.spec), &name.subset, name.port);
+    let hash = policy.load_balancer.and_then(|balancer| balancer.consistent_hash);
+    Some(Terms {
+        idle: policy.connection_pool.and_then(|pool| pool.tcp?.idle_timeout),
+        by_source: hash.is_some_and(|hash| hash.use_source_ip),
+    })
 }
 
 /// Addresses and networks; what is neither was refused when it was read.

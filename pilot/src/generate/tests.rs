@@ -1,5 +1,8 @@
 //! From YAML to clusters and endpoints: who is called, on whose terms, over what.
 
+mod bytes;
+mod mutual_tls;
+
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3 as cds;

@@ -282,7 +282,9 @@ impl<'a> Registry<'a> {
             workload: key.name.to_string(),
             service_account: if account.is_empty() { "default".to_owned() } else { account.clone() },
             weight: 1,
-            ready: status.conditions.iter().any(|one| one.condition_type == "Ready" && one.status == "True"),
+            // One that ends still serves, but is to get nothing new.
+            ready: !pod.meta.ending
+                && status.conditions.iter().any(|one| one.condition_type == "Ready" && one.status == "True"),
             takes_mtls: has_proxy && self.is_let_have_mtls(&key.namespace, labels, port),
             place: self.place_of(pod),
         })

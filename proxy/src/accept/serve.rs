@@ -65,6 +65,8 @@ pub(super) async fn connection(
     let mut early = Vec::new();
     if listener.inspect.tls || listener.inspect.http {
         match first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early)).await? {
+            // Nobody listens to HTTP or TLS without asking first.
+            First::Caller(sniffed) if sniffed.silent && is_declared(&listener) => return Ok(()),
             First::Caller(sniffed) => {
                 facts.transport = sniffed.transport.unwrap_or(Transport::Raw);
                 (facts.server_name, facts.protocols) = (sniffed.server_name, sniffed.protocols);
@@ -124,9 +126,13 @@ enum First {
 }
 
 /// An outbound listener on every address is one of a declared port; undeclared ones have an address.
-fn first_word(listener: &Listener) -> Duration {
+fn is_declared(listener: &Listener) -> bool {
     let everywhere = listener.addresses.iter().all(|address| address.ip().is_unspecified());
-    if listener.kind == ListenerKind::Outbound && everywhere { DECLARED_FIRST_WORD } else { FIRST_WORD }
+    listener.kind == ListenerKind::Outbound && everywhere
+}
+
+fn first_word(listener: &Listener) -> Duration {
+    if is_declared(listener) { DECLARED_FIRST_WORD } else { FIRST_WORD }
 }
 
 /// Whichever side speaks first decides: a server-first protocol needs no time-out and no declaration (P33).

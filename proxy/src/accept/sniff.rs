@@ -19,6 +19,8 @@ pub(super) struct Sniffed {
     pub(super) transport: Option<Transport>,
     pub(super) server_name: Option<Box<str>>,
     pub(super) protocols: Vec<Box<str>>,
+    /// The caller ended without a word.
+    pub(super) silent: bool,
 }
 
 /// What bytes show so far.
@@ -43,7 +45,7 @@ pub(super) async fn read(socket: &mut TcpStream, inspect: &Inspect, early: &mut 
         let ended = socket.read_buf(early).await? == 0;
         let verdict = look(early, inspect);
         if verdict != Verdict::More || ended || early.len() >= MOST {
-            return Ok(Sniffed::new(verdict));
+            return Ok(Sniffed { silent: ended && early.is_empty(), ..Sniffed::new(verdict) });
         }
     }
 }
@@ -52,7 +54,9 @@ impl Sniffed {
     fn new(verdict: Verdict) -> Self {
         let raw = Self { transport: Some(Transport::Raw), ..Self::default() };
         match verdict {
-            Verdict::Tls { server_name, protocols } => Self { transport: Some(Transport::Tls), server_name, protocols },
+            Verdict::Tls { server_name, protocols } => {
+                Self { transport: Some(Transport::Tls), server_name, protocols, ..raw }
+            }
             Verdict::Http(protocol) => Self { protocols: vec![protocol.into()], ..raw },
             Verdict::More | Verdict::Opaque => raw,
         }

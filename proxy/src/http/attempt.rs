@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::exchange::{Call, no_cluster};
 use super::grpc;
+use super::reach::reach;
 use super::request::Outgoing;
 use super::timer::{Timer, earlier};
 use super::{unprocessed, websocket};
@@ -185,10 +186,17 @@ impl<'a> Attempts<'a> {
             original_destination: Some(self.call.conn.destination),
             tried: &retries.tried,
         };
-        let pick = upstream.pick(&context)?;
+        let first = upstream.pick(&context)?;
+        let another = |first: &Pick| {
+            let tried = [&retries.tried[..], &[first.endpoint().address]].concat();
+            let second = upstream.pick(&PickContext { tried: &tried, ..context }).ok();
+            second.filter(|second| second.endpoint().address != first.endpoint().address)
+        };
+        let reuse = retries.reuse(self.head);
+        let (pick, reached) = reach(first, another, async |pick| self.connection(pick, reuse).await).await;
         self.record.tries(&pick);
         self.address(&pick);
-        let mut client = match self.connection(&pick, retries.reuse(self.head)).await {
+        let mut client = match reached {
             Ok(client) => client,
             Err(fault) => {
                 pick.report(Outcome::LocalFailure);

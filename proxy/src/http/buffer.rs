@@ -33,7 +33,7 @@ impl Input {
 
     /// Marks bytes as used.
     pub(crate) fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        self.start = self.start.saturating_add(count).min(self.end);
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
@@ -131,8 +131,9 @@ mod tests {
         assert_eq!(input.room(2 * READ).len(), READ);
         input.filled(READ);
         assert!(input.room(2 * READ).is_empty());
+        input.consume(1);
         input.consume(usize::MAX);
-        assert!(input.is_empty());
+        assert!(input.is_empty(), "all of it, wherever it begins");
         input.rest();
         assert!(input.unread().is_empty());
     }

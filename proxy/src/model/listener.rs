@@ -148,6 +148,8 @@ pub struct TcpProxy {
     pub clusters: Vec<WeightedCluster>,
     /// Close after so long without a byte; `None` never.
     pub idle_timeout: Option<Duration>,
+    /// A consistent-hash balancer hashes the caller's address (`hash_policy`).
+    pub hashes_source: bool,
     /// Where connections are logged.
     pub access_logs: Arc<[AccessLog]>,
 }

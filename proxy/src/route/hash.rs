@@ -19,9 +19,7 @@ pub(super) fn of(
     for policy in policies {
         let (value, terminal) = match policy {
             HashPolicy::Header(name, terminal) => (find::field(head, name).map(|value| xxh64(&value, 0)), *terminal),
-            HashPolicy::SourceIp(terminal) => {
-                (Some(xxh64(conn.peer.ip().to_canonical().to_string().as_bytes(), 0)), *terminal)
-            }
+            HashPolicy::SourceIp(terminal) => (Some(of_source(conn)), *terminal),
             HashPolicy::Query(name, terminal) => {
                 let query = find::split_query(head.path()).1;
                 (find::query_value(query, name.as_bytes()).map(|value| xxh64(value, 0)), *terminal)
@@ -40,6 +38,11 @@ pub(super) fn of(
         }
     }
     hash
+}
+
+/// The hash of where a connection comes from.
+pub fn of_source(conn: &ConnInfo) -> u64 {
+    xxh64(conn.peer.ip().to_canonical().to_string().as_bytes(), 0)
 }
 
 fn cookie<'a>(head: &'a RequestHead, name: &str) -> Option<&'a [u8]> {

@@ -1,7 +1,7 @@
 //! What every request goes through before it is looked at: a plain path, and the fields by which proxies tell each other
 //! about the caller, taken from those who may set them (Envoy's connection manager).
 
-use mesh_http::{Known, RequestHead};
+use mesh_http::RequestHead;
 
 use super::find::split_query;
 use crate::conn::ConnInfo;
@@ -9,31 +9,38 @@ use crate::fault::{Cause, Fault, Step};
 use crate::model::{ForwardClientCert, HttpConnection};
 use crate::record::peer;
 
-/// Fields that only this mesh may set; a caller from outside could command the proxy with them.
-const OURS: &[&[u8]] = &[
-    b"x-envoy-attempt-count",
-    b"x-envoy-decorator-operation",
-    b"x-envoy-downstream-service-cluster",
-    b"x-envoy-downstream-service-node",
-    b"x-envoy-expected-rq-timeout-ms",
-    b"x-envoy-external-address",
-    b"x-envoy-fault-abort-request",
-    b"x-envoy-fault-delay-request",
-    b"x-envoy-force-trace",
-    b"x-envoy-hedge-on-per-try-timeout",
-    b"x-envoy-internal",
-    b"x-envoy-ip-tags",
-    b"x-envoy-max-retries",
-    b"x-envoy-original-host",
-    b"x-envoy-original-path",
-    b"x-envoy-retriable-header-names",
-    b"x-envoy-retriable-status-codes",
-    b"x-envoy-retry-grpc-on",
-    b"x-envoy-retry-on",
-    b"x-envoy-upstream-alt-stat-name",
-    b"x-envoy-upstream-rq-per-try-timeout-ms",
-    b"x-envoy-upstream-rq-timeout-alt-response",
-    b"x-envoy-upstream-rq-timeout-ms",
+/// What the names of Envoy's own fields begin with.
+const ENVOYS: &[u8] = b"x-envoy-";
+/// Fields by which a proxy could be commanded: nobody may set them who is not a proxy of the mesh, and none of these
+/// tells another by a request (Envoy's rule for every request that is not internal).
+const COMMANDS: &[&[u8]] = &[
+    b"expected-rq-timeout-ms",
+    b"force-trace",
+    b"hedge-on-per-try-timeout",
+    b"internal",
+    b"ip-tags",
+    b"max-retries",
+    b"original-url",
+    b"retriable-header-names",
+    b"retriable-status-codes",
+    b"retry-grpc-on",
+    b"retry-on",
+    b"upstream-alt-stat-name",
+    b"upstream-rq-per-try-timeout-ms",
+    b"upstream-rq-timeout-alt-response",
+    b"upstream-rq-timeout-ms",
+];
+/// Fields that tell what proxies of the mesh did: a caller from outside has no say in them.
+const TOLD: &[&[u8]] = &[
+    b"attempt-count",
+    b"decorator-operation",
+    b"downstream-service-cluster",
+    b"downstream-service-node",
+    b"external-address",
+    b"fault-abort-request",
+    b"fault-delay-request",
+    b"original-host",
+    b"original-path",
 ];
 
 /// Makes a request fit to be looked at. `identity` is our own, by which callers knew us.
@@ -51,9 +58,8 @@ pub(super) fn prepare(
     }
     let secure = conn.tls.is_some();
     let scheme: &[u8] = if secure { b"https" } else { b"http" };
+    forget_commands(head, http.use_remote_address);
     if http.use_remote_address {
-        head.fields
-            .retain(|known, name, _| known != Known::Other || !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)));
         let peer = conn.peer.ip().to_canonical().to_string();
         head.fields.set(b"x-envoy-external-address", external(head, &peer, http.xff_trusted_hops).as_bytes());
         append_to_list(head, b"x-forwarded-for", peer.as_bytes());
@@ -75,6 +81,18 @@ pub(super) fn prepare(
         head.fields.append(b"x-request-id", uuid().as_bytes());
     }
     Ok(())
+}
+
+/// Removes what a caller may not say; `outside`: it is not of the mesh.
+fn forget_commands(head: &mut RequestHead, outside: bool) {
+    head.fields.retain(|_, name, _| {
+        let word = match name.split_at_checked(ENVOYS.len()) {
+            Some((start, word)) if start.eq_ignore_ascii_case(ENVOYS) => word,
+            _ => return true,
+        };
+        let is_one_of = |words: &[&[u8]]| words.iter().any(|one| word.eq_ignore_ascii_case(one));
+        !(is_one_of(COMMANDS) || outside && is_one_of(TOLD))
+    });
 }
 
 /// The address that we trust to be the caller's: the peer's or, behind trusted proxies, the one that they saw.
@@ -241,6 +259,25 @@ mod tests {
         for (path, want) in cases {
             assert_eq!(normal(path).as_deref(), want, "{path}");
         }
+    }
+
+    #[test]
+    fn nobody_commands_the_proxy_and_outsiders_tell_nothing() {
+        let sent = || {
+            let mut head = RequestHead::default();
+            for name in ["X-Envoy-Max-Retries", "x-envoy-internal", "x-envoy-attempt-count", "x-envoy-peer-metadata"] {
+                head.fields.append(name.as_bytes(), b"1");
+            }
+            head
+        };
+        let left = |outside| {
+            let mut head = sent();
+            forget_commands(&mut head, outside);
+            let names = head.fields.iter().map(|(_, name, _)| String::from_utf8_lossy(name).into_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(left(false), "x-envoy-attempt-count x-envoy-peer-metadata");
+        assert_eq!(left(true), "x-envoy-peer-metadata");
     }
 
     #[test]

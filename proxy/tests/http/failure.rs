@@ -1,5 +1,6 @@
 //! What fails, and what is made of it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use weft_proxy::model::*;
@@ -249,4 +250,41 @@ fn mirrors_get_a_copy() {
         let text = copy.read_to("body").await;
         assert!(text.starts_with("POST /m ") && text.contains("host: shop-shadow:80"), "{text}");
     });
+}
+
+/// An address that takes connections and says nothing, as one whose pod was killed does until its endpoint is removed:
+/// the queue of its listener is full.
+fn silent() -> (std::net::TcpListener, Vec<std::net::TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(1).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut held = Vec::new();
+    while let Ok(one) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        held.push(one);
+    }
+    (socket.into(), held)
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_raced_by_another() {
+    let (listener, _held) = silent();
+    let gone = listener.local_addr().unwrap();
+    run(
+        |setting| {
+            setting.more = vec![gone];
+            setting.cluster.connect_timeout = Duration::from_secs(15);
+        },
+        |world| async move {
+            // Every second request meets the silent one first.
+            for _ in 0..2 {
+                let mut client = world.connect().await;
+                client.send(GET).await;
+                let mut origin = world.accept().await;
+                origin.read_head().await;
+                origin.send(&OK.replace("200 OK\r\n", "200 OK\r\nconnection: close\r\n")).await;
+                assert!(client.read_to("ok").await.starts_with("HTTP/1.1 200"));
+            }
+        },
+    );
 }

@@ -46,7 +46,7 @@ object! {
         rewrite: Option<HttpRewrite> = "rewrite",
         /// Of the whole exchange; absent means none.
         timeout: Option<Duration> = "timeout",
-        /// Absent means `MeshConfig.defaultHttpRetryPolicy`, else Istio's default of two.
+        /// Absent means `MeshConfig.defaultHttpRetryPolicy`, else two retries of what certainly was not processed.
         retries: Option<HttpRetry> = "retries",
         /// Injected by the client's proxy.
         fault: Option<FaultInjection> = "fault",

@@ -5,7 +5,8 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol as Version;
 use galley::api::{self, ServerTlsMode, TlsVersion};
 
-use crate::generate::cluster::sds;
+use crate::generate::inbound::SERVED_ALPN;
+use crate::generate::secret::sds;
 use crate::generate::wire::{any, exact, flag};
 
 const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
@@ -49,8 +50,7 @@ pub(super) fn transport_socket(settings: &api::ServerTls) -> core::TransportSock
         validation_context_sds_secret_config: Some(roots),
         ..Default::default()
     };
-    let alpn: &[&str] =
-        if istio { &["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"] } else { &["h2", "http/1.1"] };
+    let alpn: &[&str] = if istio { &SERVED_ALPN } else { &["h2", "http/1.1"] };
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_certificate_sds_secret_configs: certificates,

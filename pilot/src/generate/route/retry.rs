@@ -10,9 +10,12 @@ use crate::generate::wire::{duration, number};
 
 /// Istio's default of tries after the first.
 const RETRIES: u32 = 2;
-/// Istio's default. It names no status code: an answer of 503 may come from an application that has done its work, so
-/// that repeating it is the user's choice.
-const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+/// Without a word of the user's: what certainly was not processed, whatever was asked. (Istio's default repeats gRPC calls
+/// that ended with UNAVAILABLE or CANCELLED too, which may have done their work.)
+const UNPROCESSED: &str = "connect-failure,refused-stream,reset-before-request";
+/// Of a rule that asks for retries and does not say when: Istio's words. They name no status code, since an answer of 503
+/// may come from an application that has done its work.
+const ASKED_FOR: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 const PREVIOUS_HOSTS: &str = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
 
 /// The policy of a rule. Where requests are `hashed` to an endpoint, tries stay there unless the rule says otherwise.
@@ -21,7 +24,11 @@ pub(super) fn policy(rule: Option<&api::HttpRetry>, hashed: bool) -> Option<Retr
     if attempts == 0 {
         return None;
     }
-    let words = rule.map(|rule| rule.retry_on.as_str()).filter(|words| !words.is_empty()).unwrap_or(RETRY_ON);
+    let words = match rule.map(|rule| rule.retry_on.as_str()) {
+        None => UNPROCESSED,
+        Some("") => ASKED_FOR,
+        Some(words) => words,
+    };
     let (words, codes) = conditions(words);
     let other_hosts = rule.and_then(|rule| rule.retry_ignore_previous_hosts).unwrap_or(!hashed);
     Some(RetryPolicy {
@@ -61,11 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_status_is_repeated_by_default() {
+    fn nothing_is_repeated_by_default_that_may_have_been_processed() {
         let default = policy(None, false).unwrap();
-        assert_eq!(default.retry_on, RETRY_ON);
+        assert_eq!(default.retry_on, "connect-failure,refused-stream,reset-before-request");
         assert!(default.retriable_status_codes.is_empty(), "a POST that was answered 503 may have been processed");
         assert_eq!(default.num_retries, Some(number(2)));
+        let asked = policy(Some(&api::HttpRetry { attempts: 1, ..Default::default() }), false).unwrap();
+        assert_eq!(asked.retry_on, ASKED_FOR);
+        assert!(asked.retriable_status_codes.is_empty());
         let named = api::HttpRetry { attempts: 3, retry_on: "503, reset".to_owned(), ..Default::default() };
         let named = policy(Some(&named), false).unwrap();
         assert_eq!(

@@ -8,6 +8,8 @@ use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3 as lds;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as rbac;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
+use envoy_types::pb::envoy::r#type::v3::HashPolicy;
+use envoy_types::pb::envoy::r#type::v3::hash_policy::PolicySpecifier;
 
 use super::rbac::net;
 use super::{At, Invalid, Result, each, http, limit, nothing_else, required, socket_address, tls, type_name, unpack};
@@ -156,8 +158,18 @@ fn tcp_proxy(mut message: tcp::TcpProxy) -> Result<TcpProxy> {
         stat_prefix: take(&mut message.stat_prefix).into(),
         clusters,
         idle_timeout,
+        hashes_source: hashes_source(take(&mut message.hash_policy)).at("hash_policy")?,
         access_logs: http::access_logs(take(&mut message.access_log))?,
     };
     nothing_else(&message)?;
     Ok(found)
+}
+
+/// Of a connection nothing is hashed but where it comes from. (Envoy takes one policy.)
+fn hashes_source(policies: Vec<HashPolicy>) -> Result<bool> {
+    match policies.as_slice() {
+        [] => Ok(false),
+        [HashPolicy { policy_specifier: Some(PolicySpecifier::SourceIp(_)) }] => Ok(true),
+        _ => Err(Invalid::new("only one policy, of the source's address, is supported")),
+    }
 }
