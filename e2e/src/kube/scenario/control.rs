@@ -107,7 +107,8 @@ fn patch(kube: &Kube, generation: u32) -> Result<()> {
 
 fn in_force(kube: &Kube, generation: u32) -> Result<()> {
     let echo = kube.ask_from(CLIENT.0, CLIENT.1, ECHO)?;
-    ensure!(echo["headers"]["x-generation"] == generation.to_string(), "not {generation} yet: {echo}");
+    let said = echo["headers"]["x-generation"].as_str().unwrap_or_default();
+    ensure!(said.parse() == Ok(generation), "not {generation} yet: {echo}");
     Ok(())
 }
 
