@@ -2,8 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::rolling::under_load;
-use crate::kube::fixture::SHOP;
+use crate::kube::fixture::{SHOP, under_load};
 use crate::kube::{Kube, PATIENCE};
 
 pub(super) fn there_and_back(kube: &Kube) -> Result<String> {

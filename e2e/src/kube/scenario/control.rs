@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::charts::wait_ready;
 use super::mistakes::wait_everywhere;
-use super::rolling::{WEB_ECHO, under_load};
 use crate::client::{Call, Load};
-use crate::kube::fixture::{CLIENT, SHOP};
+use crate::kube::fixture::{CLIENT, ECHO, SHOP, under_load};
 use crate::kube::{Kube, PATIENCE};
 use crate::story::eventually;
 
@@ -107,8 +106,9 @@ fn patch(kube: &Kube, generation: u32) -> Result<()> {
 }
 
 fn in_force(kube: &Kube, generation: u32) -> Result<()> {
-    let echo = kube.ask_from(CLIENT.0, CLIENT.1, WEB_ECHO)?;
-    ensure!(echo["headers"]["x-generation"] == generation.to_string(), "not {generation} yet: {echo}");
+    let echo = kube.ask_from(CLIENT.0, CLIENT.1, ECHO)?;
+    let said = echo["headers"]["x-generation"].as_str().unwrap_or_default();
+    ensure!(said.parse() == Ok(generation), "not {generation} yet: {echo}");
     Ok(())
 }
 

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-use super::rolling::{WEB_ECHO, under_load};
-use crate::kube::fixture::{CLIENT, SHOP};
+use crate::kube::fixture::{CLIENT, ECHO, SHOP, under_load};
 use crate::kube::{Kube, PATIENCE};
 
 const GROUP: &str = "e2e/yaml/kube/misspelt-group.yaml";
@@ -50,7 +49,7 @@ fn refused_for(outcome: Result<String>, word: &str) -> Result<()> {
 fn known(kube: &Kube) -> Result<String> {
     kube.apply(GOOD)?;
     let took = wait_everywhere(kube, "header")?;
-    let echo = kube.ask_from(CLIENT.0, CLIENT.1, WEB_ECHO)?;
+    let echo = kube.ask_from(CLIENT.0, CLIENT.1, ECHO)?;
     ensure!(echo["headers"]["x-generation"] == "1", "the status said that all proxies have it: {echo}");
     let shown = kube.kubectl(&format!("get virtualservice header --namespace {SHOP} --no-headers"))?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::rolling::{WEB, under_load};
 use crate::kube::Kube;
-use crate::kube::fixture::SHOP;
+use crate::kube::fixture::{SHOP, WEB, under_load};
 use crate::story::eventually;
 
 const POLICY: &str = "e2e/yaml/kube/strict.yaml";

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::rolling::under_load;
 use crate::kube::Kube;
-use crate::kube::fixture::CLIENT;
+use crate::kube::fixture::{CLIENT, under_load};
 use crate::story::eventually;
 
 const OBJECTS: &str = "e2e/yaml/kube/short-lived.yaml";

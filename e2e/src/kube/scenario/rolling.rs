@@ -4,25 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::client::Tally;
-use crate::kube::fixture::{CLIENT, SHOP};
-use crate::kube::{Kube, Load, PATIENCE};
+use crate::kube::fixture::{SHOP, under_load};
+use crate::kube::{Kube, PATIENCE};
 use crate::story::eventually;
 
-pub(super) const WEB: &str = "http://web.shop.svc.cluster.local:9080/details/0";
 const WEB_PODS: &str = "app=web";
-pub(super) const WEB_ECHO: &str = "http://web.shop.svc.cluster.local:9080/echo";
 /// Longer than a pod is given to end.
 const ENDED: Duration = Duration::from_secs(60);
-
-/// What becomes of calls to the shop while something is done to it: of harmless ones, and of ones that nobody may
-/// repeat.
-pub(super) fn under_load(kube: &Kube, work: impl FnOnce() -> Result<()>) -> Result<Tally> {
-    let harmless = Load::start(kube, CLIENT, "GET", WEB)?;
-    let harmful = Load::start(kube, CLIENT, "POST", WEB_ECHO)?;
-    work()?;
-    Ok(harmless.stop()?.and(harmful.stop()?))
-}
 
 pub(super) fn update(kube: &Kube) -> Result<String> {
     let before = kube.pod_names(SHOP, WEB_PODS)?;

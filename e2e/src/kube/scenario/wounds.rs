@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::rolling::WEB;
 use crate::kube::Kube;
-use crate::kube::fixture::{CLIENT, SHOP};
+use crate::kube::fixture::{CLIENT, SHOP, WEB};
 use crate::story::eventually;
 
 const STRICT: &str = "e2e/yaml/kube/strict.yaml";
