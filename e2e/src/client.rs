@@ -1,12 +1,16 @@
 //! Clients that stand in a pod and call as an application does: by address, with a host header, over plain HTTP.
 
+mod tls;
+
+pub use tls::Tls;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -15,6 +19,8 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mesh_testkit::lab::Pod;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::shop::grpc::framed;
 
@@ -36,6 +42,8 @@ pub struct Call {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
+    /// How it is protected; if at all.
+    pub tls: Option<Tls>,
 }
 
 impl Call {
@@ -48,7 +56,15 @@ impl Call {
             method: Method::GET,
             headers: Vec::new(),
             body: Bytes::new(),
+            tls: None,
         }
+    }
+
+    /// Over TLS, with the host of the authority as the server's name.
+    #[must_use]
+    pub fn over(mut self, tls: &Tls) -> Self {
+        self.tls = Some(tls.clone());
+        self
     }
 
     /// A GET of `http://<host>[:<port>]<path>`, whose host is looked up now.
@@ -103,7 +119,8 @@ impl Call {
             let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
             for _ in 0..times {
                 ticks.tick().await;
-                record(&tally, client.call(self).await);
+                let outcome = client.call(self).await;
+                record(&tally, outcome, client.connections);
             }
         });
         Ok(tally.into_inner().unwrap_or_default())
@@ -116,7 +133,7 @@ impl Call {
 
     async fn over_http2(&self) -> Result<Answer> {
         let start = Instant::now();
-        let stream = tokio::net::TcpStream::connect(self.address).await?;
+        let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request =
@@ -191,7 +208,7 @@ impl GrpcCall {
     }
 
     async fn repeat(&self, times: usize) -> Result<Vec<(String, String)>> {
-        let stream = tokio::net::TcpStream::connect(self.address).await?;
+        let stream = TcpStream::connect(self.address).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut calls = tokio::task::JoinSet::new();
@@ -232,6 +249,8 @@ fn status(headers: &HeaderMap) -> String {
 #[derive(Default)]
 struct Client {
     connection: Option<SendRequest<Full<Bytes>>>,
+    /// How many it has made.
+    connections: usize,
 }
 
 impl Client {
@@ -247,7 +266,7 @@ impl Client {
     async fn exchange(&mut self, call: &Call) -> Result<(StatusCode, HeaderMap, Bytes)> {
         let mut connection = match self.take_connection().await {
             Some(connection) => connection,
-            None => connect(call.address).await?,
+            None => self.connect(call).await?,
         };
         let mut request = http::Request::builder().method(&call.method).uri(&call.path).header("host", &call.authority);
         for (name, value) in &call.headers {
@@ -260,6 +279,16 @@ impl Client {
         Ok((head.status, head.headers, body))
     }
 
+    async fn connect(&mut self, call: &Call) -> Result<SendRequest<Full<Bytes>>> {
+        self.connections += 1;
+        let Some(tls) = &call.tls else {
+            let stream = TcpStream::connect(call.address).await;
+            return start(stream.with_context(|| format!("connecting to {}", call.address))?).await;
+        };
+        let host = call.authority.split(':').next().unwrap_or_default();
+        start(tls.connect(call.address, host).await?).await
+    }
+
     /// The connection of the last call, if the server still keeps it.
     async fn take_connection(&mut self) -> Option<SendRequest<Full<Bytes>>> {
         let mut connection = self.connection.take()?;
@@ -268,8 +297,10 @@ impl Client {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
-    let stream = tokio::net::TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+async fn start<S>(stream: S) -> Result<SendRequest<Full<Bytes>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     Ok(sender)
@@ -293,6 +324,35 @@ pub struct Tally {
     pub succeeded: usize,
     /// Everything else, with what it was.
     pub failures: Vec<String>,
+    /// The longest that an answer took.
+    pub slowest: Duration,
+    /// How many connections it took.
+    pub connections: usize,
+}
+
+impl Tally {
+    /// Says how it went; fails if any call did, with what came of the first ones.
+    pub fn without_failure(&self) -> Result<String> {
+        let (failed, all) = (self.failures.len(), self.succeeded + self.failures.len());
+        ensure!(failed == 0, "{failed} of {all} calls failed: {:?}", self.failures.iter().take(3).collect::<Vec<_>>());
+        ensure!(all > 0, "nobody called");
+        Ok(format!("{all} calls, 0 failed, the slowest took {} ms", self.slowest.as_millis()))
+    }
+
+    /// Whether anything came of any call yet.
+    pub fn is_begun(&self) -> bool {
+        self.succeeded + self.failures.len() > 0
+    }
+
+    /// What several clients saw together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.succeeded += other.succeeded;
+        self.failures.extend(other.failures);
+        self.slowest = self.slowest.max(other.slowest);
+        self.connections += other.connections;
+        self
+    }
 }
 
 /// The longest list of failures that is kept.
@@ -324,13 +384,13 @@ impl Load {
                     while !thread_stop.load(Ordering::Relaxed) {
                         ticks.tick().await;
                         let outcome = client.call(&call).await;
-                        record(&thread_tally, outcome);
+                        record(&thread_tally, outcome, client.connections);
                     }
                     Ok(())
                 })
             });
             if let Err(error) = work {
-                record(&thread_tally, Err(error));
+                record(&thread_tally, Err(error), 0);
             }
         });
         Self { stop, tally, thread: Some(thread) }
@@ -361,10 +421,14 @@ impl Drop for Load {
     }
 }
 
-fn record(tally: &Mutex<Tally>, outcome: Result<Answer>) {
+fn record(tally: &Mutex<Tally>, outcome: Result<Answer>, connections: usize) {
     let Ok(mut tally) = tally.lock() else { return };
+    tally.connections = tally.connections.max(connections);
     match outcome {
-        Ok(answer) if answer.status.is_success() => tally.succeeded += 1,
+        Ok(answer) if answer.status.is_success() => {
+            tally.succeeded += 1;
+            tally.slowest = tally.slowest.max(answer.took);
+        }
         Ok(answer) if tally.failures.len() < MOST_FAILURES => {
             tally.failures.push(format!("{} {}", answer.status, answer.text()));
         }

@@ -1,25 +1,37 @@
 //! A real cluster, spoken to as users do: by kubectl and helm.
 
 mod balancer;
+mod fixture;
+mod keys;
+mod load;
 mod report;
-pub mod scenario;
+mod scenario;
 mod tools;
+mod wound;
 
 pub use balancer::Balancer;
+pub use fixture::{close, prepare};
+pub use load::Load;
 pub use report::write as report;
-pub use scenario::{ALL, Scenario};
+pub use scenario::{ALL, Needs, Scenario};
 
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::client::{Answer, Call};
+use crate::story::eventually;
 
 /// Longer than anything takes to come up on a machine that does other things too.
 pub const PATIENCE: &str = "180s";
+
+/// Longer than a pod is given to end.
+const ENDED: Duration = Duration::from_secs(60);
 
 /// A cluster, by a context of the kubeconfig.
 #[derive(Clone, Debug)]
@@ -51,6 +63,17 @@ impl Kube {
     /// What kubectl answers to arguments.
     pub fn kubectl_with(&self, arguments: &[&str]) -> Result<String> {
         tools::output(Command::new(&self.kubectl).args(["--context", &self.context]).args(arguments))
+    }
+
+    /// What kubectl answers to arguments and to text on its standard input.
+    pub fn kubectl_reads(&self, words: &str, input: &str) -> Result<String> {
+        let mut command = Command::new(&self.kubectl);
+        command.args(["--context", &self.context]).args(words.split_whitespace());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = command.spawn()?;
+        // Dropped at the end of the statement, which ends the input.
+        running.stdin.take().context("kubectl has no input")?.write_all(input.as_bytes())?;
+        tools::success(&command, &running.wait_with_output()?)
     }
 
     /// What helm answers to a command line, given as a user types it, without quotes. It runs in the repository.
@@ -87,6 +110,23 @@ impl Kube {
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
+    /// Their names.
+    pub fn pod_names(&self, namespace: &str, label: &str) -> Result<Vec<String>> {
+        let pods = self.pods(namespace, label)?;
+        Ok(pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// Waits until pods that a label selects are there no more.
+    pub fn wait_gone(&self, namespace: &str, label: &str, pods: &[String]) -> Result<()> {
+        eventually(ENDED, || {
+            let now = self.pod_names(namespace, label)?;
+            let left: Vec<_> = pods.iter().filter(|name| now.contains(name)).collect();
+            ensure!(left.is_empty(), "still there: {left:?}");
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
     /// The internal addresses of the nodes.
     pub fn node_addresses(&self) -> Result<Vec<IpAddr>> {
         let nodes = self.get("nodes")?;
@@ -97,13 +137,28 @@ impl Kube {
             .collect()
     }
 
+    /// A command in a container, to be completed with its words.
+    pub fn exec(&self, namespace: &str, workload: &str, container: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.args(["--context", &self.context, "exec", "--stdin", "--namespace", namespace, workload]);
+        command.args(["--container", container, "--"]);
+        command
+    }
+
     /// Calls `http://<host><path>` in a pod of the shop's image, as its application would; returns what `weft-call` says.
     pub fn call_from(&self, namespace: &str, workload: &str, arguments: &[&str]) -> Result<Value> {
-        let mut all = vec!["exec", "--namespace", namespace, workload, "--container", "app", "--"];
-        all.push("/usr/local/bin/weft-call");
-        all.extend(arguments);
-        let text = self.kubectl_with(&all)?;
+        let mut call = self.exec(namespace, workload, "app");
+        let text = tools::output(call.stdin(Stdio::null()).arg("/usr/local/bin/weft-call").args(arguments))?;
         serde_json::from_str(&text).with_context(|| format!("weft-call said {text:?}"))
+    }
+
+    /// What a URL answers to one call from a pod of the shop's image: its body.
+    pub fn ask_from(&self, namespace: &str, workload: &str, url: &str) -> Result<Value> {
+        let answer = self.call_from(namespace, workload, &["--show", url])?;
+        if answer["status"] != 200 {
+            bail!("{workload} asked {url}: {answer}");
+        }
+        Ok(answer["body"].clone())
     }
 }
 

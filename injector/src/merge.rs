@@ -38,6 +38,7 @@ pub(crate) fn merge(mut template: Object, user: &Object) -> Object {
         match field.as_str() {
             _ if value.is_null() => {}
             "image" if value == AUTO || value == "" => {}
+            "imagePullPolicy" if is_default_of_auto(user, value) => {}
             "resources" => resources(place, value),
             "securityContext" => security_context(place, value),
             field => match RULES.iter().find(|(name, _)| *name == field) {
@@ -50,6 +51,12 @@ pub(crate) fn merge(mut template: Object, user: &Object) -> Object {
     }
     template.retain(|_, value| !value.is_null());
     template
+}
+
+/// `Always` is what the API server writes beside an image without a tag, which `auto` is: it says nothing about the image
+/// that it becomes.
+fn is_default_of_auto(user: &Object, policy: &Value) -> bool {
+    policy == "Always" && user.get("image").is_none_or(|image| image == AUTO || image == "")
 }
 
 fn fields(place: &mut Value, user: &Value) {
@@ -161,6 +168,18 @@ mod tests {
                 "ports": [{ "containerPort": 80, "name": "mine" }],
             })
         );
+    }
+
+    #[test]
+    fn the_pull_policy_of_an_image_to_be_is_nobodys_wish() {
+        let cases = [("auto", "Always", None), ("auto", "Never", Some("Never")), ("mine:1", "Always", Some("Always"))];
+        for (image, policy, want) in cases {
+            let merged = merged(json!({ "image": "proxy:1" }), json!({ "image": image, "imagePullPolicy": policy }));
+            assert_eq!(merged.get("imagePullPolicy").and_then(Value::as_str), want, "{image} {policy}");
+        }
+        let template = json!({ "image": "proxy:1", "imagePullPolicy": "IfNotPresent" });
+        let merged = merged(template, json!({ "image": "auto", "imagePullPolicy": "Always" }));
+        assert_eq!(merged["imagePullPolicy"], "IfNotPresent");
     }
 
     #[test]

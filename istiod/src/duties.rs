@@ -47,7 +47,7 @@ impl Duties {
             authority.clone(),
             namespaces.leads(),
         ));
-        tokio::spawn(status::keep(cluster.client.clone(), config.clone(), world, xds, status.leads()));
+        tokio::spawn(status::keep(cluster.clone(), config.clone(), world, xds, status.leads()));
         tokio::spawn(webhook::keep(cluster.clone(), authority.clone(), webhooks.leads()));
         Self { leaderships: vec![namespaces, status, webhooks] }
     }

@@ -8,17 +8,18 @@
 
 mod conditions;
 mod ledger;
+mod missing;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use galley::State;
-use kube::Client;
 use pilot::{Server, World};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::foundation::Cluster;
 use ledger::Ledger;
 
 /// What became of the objects is looked at this often.
@@ -28,7 +29,7 @@ const AT_ONCE: usize = 10;
 
 /// Keeps the status of all objects, for as long as `leads` says that this replica is the one to write.
 pub(crate) async fn keep(
-    client: Client,
+    cluster: Cluster,
     config: watch::Receiver<State>,
     world: watch::Receiver<Arc<World>>,
     xds: Server,
@@ -36,7 +37,7 @@ pub(crate) async fn keep(
 ) {
     while leads.wait_for(|leads| *leads).await.is_ok() {
         tokio::select! {
-            () = write_while(&client, &config, world.clone(), &xds) => return,
+            () = write_while(&cluster, &config, world.clone(), &xds) => return,
             _ = leads.wait_for(|leads| !leads) => {}
         }
     }
@@ -44,7 +45,7 @@ pub(crate) async fn keep(
 
 /// Ends when the control plane does.
 async fn write_while(
-    client: &Client,
+    cluster: &Cluster,
     config: &watch::Receiver<State>,
     mut world: watch::Receiver<Arc<World>>,
     xds: &Server,
@@ -65,9 +66,11 @@ async fn write_while(
             _ = ticks.tick() => {}
         }
         let state = config.borrow().clone();
-        let has: Vec<Option<u64>> = xds.connections().into_iter().map(|one| one.has).collect();
+        let mut has: Vec<Option<u64>> = xds.connections().into_iter().map(|one| one.has).collect();
+        // Who is not connected has nothing.
+        has.resize(has.len().max(missing::proxies(&state.objects, &cluster.place)), None);
         for (reference, verdict) in ledger.due(&state, has, Instant::now(), AT_ONCE) {
-            match write::write(client, &reference, &verdict).await {
+            match write::write(&cluster.client, &reference, &verdict).await {
                 Ok(()) => ledger.written(reference, verdict, Instant::now()),
                 Err(error) => {
                     tracing::debug!("{reference}: its status is not written yet: {error}");

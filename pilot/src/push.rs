@@ -157,12 +157,12 @@ impl Connection {
             Ok(()) => self.serve(&mut requests).await,
             Err(error) => Err(error),
         };
+        self.server.connections.lock().remove(&self.id);
+        let why = ended.as_ref().err().map(|status| status.message());
+        tracing::info!(proxy = %self.shown.proxy, why, "disconnected");
         if let Err(status) = ended {
-            tracing::info!(proxy = %self.shown.proxy, "{status}");
             let _ = self.sender.send(Err(status)).await;
         }
-        self.server.connections.lock().remove(&self.id);
-        tracing::info!(proxy = %self.shown.proxy, "disconnected");
     }
 
     async fn serve(&mut self, requests: &mut Streaming<ads::DeltaDiscoveryRequest>) -> Result<(), Status> {

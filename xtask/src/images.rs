@@ -29,6 +29,11 @@ const HUB: &str = "docker.io/weft";
 /// Nobody waits longer for a sidecar than for the application: the most that `proxyv2` may weigh on a node.
 const MOST_OF_PROXY: usize = 40_000_000;
 
+/// The mesh's own user and group: what it sends is not redirected into the proxy.
+const MESH: &str = "1337:1337";
+/// Whoever has nothing to do with the mesh.
+const SOMEBODY: &str = "65532:65532";
+
 /// What is made of what.
 pub(crate) struct Request {
     pub(crate) hub: String,
@@ -88,7 +93,7 @@ fn pilot(request: &Request, binaries: &Binaries, packages: &[Package]) -> Result
     contents::add_certificates(&mut tree, certificates)?;
     contents::add_notices(&mut tree, &[certificates])?;
     bill::add(&mut tree, "pilot", &request.tag, &["istiod"], &[certificates])?;
-    image(request, "pilot", "/usr/local/bin/pilot-discovery", &tree)
+    image(request, "pilot", ("/usr/local/bin/pilot-discovery", MESH), &tree)
 }
 
 /// The proxy, which is the image of `istio-init` too.
@@ -101,7 +106,7 @@ fn proxy(request: &Request, binaries: &Binaries, packages: &[Package]) -> Result
     contents::add_iptables(&mut tree, packages)?;
     contents::add_notices(&mut tree, &all)?;
     bill::add(&mut tree, "proxyv2", &request.tag, &["weft-proxy", "weft-cni-init"], &all)?;
-    let image = image(request, "proxyv2", "/usr/local/bin/pilot-agent", &tree)?;
+    let image = image(request, "proxyv2", ("/usr/local/bin/pilot-agent", MESH), &tree)?;
     if image.unpacked_size() > MOST_OF_PROXY {
         bail!("proxyv2 is over its budget: {}", megabytes(image.unpacked_size()));
     }
@@ -115,7 +120,7 @@ fn shop(request: &Request, binaries: &Binaries) -> Result<Image> {
         tree.copy(&format!("/usr/local/bin/{program}"), 0o755, &binaries.path(program))?;
     }
     bill::add(&mut tree, "shop", &request.tag, &["e2e"], &[])?;
-    image(request, "shop", "/usr/local/bin/weft-shop", &tree)
+    image(request, "shop", ("/usr/local/bin/weft-shop", SOMEBODY), &tree)
 }
 
 /// What every image has: names of users and of where to ask for hosts, and the directories that programs expect.
@@ -132,10 +137,11 @@ fn base() -> Tree {
     tree
 }
 
-fn image(request: &Request, name: &str, entry: &str, tree: &Tree) -> Result<Image> {
+/// What is started first, and as whom.
+fn image(request: &Request, name: &str, (entry, user): (&str, &str), tree: &Tree) -> Result<Image> {
     let settings = Settings {
         architecture: platform::oci().to_owned(),
-        user: "1337:1337".to_owned(),
+        user: user.to_owned(),
         entrypoint: vec![entry.to_owned()],
         environment: vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
         labels: vec![

@@ -104,8 +104,9 @@ impl Held {
             }
             match write(client, namespace, there, root).await {
                 Ok(map) => drop(self.maps.insert(namespace.to_string(), map)),
+                // It takes nothing new; its end is told soon.
+                Err(error) if is_ending(&error) => {}
                 Err(error) => {
-                    // A namespace that is ending takes nothing new; its end is told soon.
                     tracing::info!("the ConfigMap {namespace}/{NAME} is not written yet: {error}");
                     good = false;
                 }
@@ -113,6 +114,11 @@ impl Held {
         }
         good
     }
+}
+
+/// True if the namespace is being deleted.
+fn is_ending(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("being terminated"))
 }
 
 fn says(map: &ConfigMap, root: &str) -> bool {

@@ -1,8 +1,11 @@
 //! A client in a pod: calls a URL and says what came of it, as one line of JSON.
 
+use std::time::Duration;
+
 use clap::Parser;
-use e2e::client::Call;
-use serde_json::json;
+use e2e::client::{Call, Load, Tally};
+use e2e::story::eventually;
+use serde_json::{Value, json};
 
 #[derive(Parser)]
 #[command(about = "Calls a URL and says what came of it")]
@@ -15,21 +18,50 @@ struct Arguments {
     /// How often in a second.
     #[arg(long, default_value_t = 100)]
     per_second: u32,
+    /// By what method.
+    #[arg(long, default_value = "GET")]
+    method: http::Method,
     /// Shows the answer of one call instead of counting.
     #[arg(long)]
     show: bool,
+    /// Calls until standard input is closed, by so many clients at once; says `calling` once the first answer is there.
+    #[arg(long)]
+    clients_until_closed: Option<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let call = Call::url(&arguments.url)?;
+    let mut call = Call::url(&arguments.url)?;
+    call.method = arguments.method;
     let outcome = if arguments.show {
         let answer = call.from_here()?;
         json!({ "status": answer.status.as_u16(), "body": answer.json(), "text": answer.text() })
+    } else if let Some(clients) = arguments.clients_until_closed {
+        told(&call_until_closed(&call, clients, arguments.per_second)?)
     } else {
-        let tally = call.tally_from_here(arguments.times, arguments.per_second)?;
-        json!({ "succeeded": tally.succeeded, "failures": tally.failures })
+        told(&call.tally_from_here(arguments.times, arguments.per_second)?)
     };
     println!("{outcome}");
     Ok(())
+}
+
+/// Each client has a connection of its own, as long as the server keeps it.
+fn call_until_closed(call: &Call, clients: usize, per_second: u32) -> anyhow::Result<Tally> {
+    let loads: Vec<Load> = (0..clients).map(|_| Load::start_here(call.clone(), per_second)).collect();
+    eventually(Duration::from_secs(20), || {
+        anyhow::ensure!(loads.iter().all(|load| load.so_far().is_begun()), "no answer");
+        Ok(())
+    })?;
+    println!("calling");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(loads.into_iter().map(Load::stop).fold(Tally::default(), Tally::and))
+}
+
+fn told(tally: &Tally) -> Value {
+    json!({
+        "succeeded": tally.succeeded,
+        "failures": tally.failures,
+        "connections": tally.connections,
+        "slowest_ms": u64::try_from(tally.slowest.as_millis()).unwrap_or(u64::MAX),
+    })
 }

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use e2e::kube::scenario::prepare;
-use e2e::kube::{ALL, Balancer, Kube, Scenario, report};
+use e2e::kube::{ALL, Balancer, Kube, Scenario, close, prepare, report};
 use e2e::story::Story;
 
 #[derive(Parser)]
@@ -25,6 +24,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let kube = Kube::new(&arguments.context);
+    // What is there tells of an earlier run.
+    let _ = std::fs::remove_dir_all(&arguments.report);
     let _balancer = Balancer::start(&kube);
     let mut story = Story::default();
     let wanted = arguments.filter.to_lowercase();
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         if let Err(error) = (scenario.leave)(&kube) {
             story.say(format_args!("    and it left something behind: {error:#}"));
         }
+    }
+    if let Err(error) = close(&kube) {
+        story.say(format_args!("The shop cannot be closed: {error:#}"));
     }
     if story.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

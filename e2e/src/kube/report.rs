@@ -50,7 +50,7 @@ fn of_pod(kube: &Kube, directory: &Path, pod: &Value) -> Result<()> {
         }
     }
     if ours {
-        let status = format!("get --raw /api/v1/namespaces/{namespace}/pods/{name}:15014/proxy/debug/syncz");
+        let status = format!("get --raw /api/v1/namespaces/{namespace}/pods/{name}:8080/proxy/debug/syncz");
         save(directory.join(format!("{name}.xds-status.json")), kube.kubectl(&status))?;
     }
     Ok(())

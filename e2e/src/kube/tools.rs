@@ -1,7 +1,7 @@
 //! Programs that are not ours.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 
@@ -13,6 +13,11 @@ pub(super) fn named(variable: &str, name: &str) -> PathBuf {
 /// What a command writes, once it has succeeded. Fails with what it complained of.
 pub(super) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    success(command, &output)
+}
+
+/// What a command wrote, if it has succeeded. Fails with what it complained of.
+pub(super) fn success(command: &Command, output: &Output) -> Result<String> {
     if !output.status.success() {
         let said = [&*output.stderr, &*output.stdout].concat();
         let arguments: Vec<_> = command.get_args().skip(2).map(|one| one.to_string_lossy()).collect();

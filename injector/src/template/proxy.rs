@@ -27,7 +27,8 @@ pub(crate) fn container(plan: &Plan<'_>) -> Object {
     if !values.image_pull_policy.is_empty() {
         put("imagePullPolicy", values.image_pull_policy.as_str().into());
     }
-    if plan.template == Template::Sidecar && values.proxy.startup_probe.enabled {
+    // Else whoever is a moment too late for the first probe of readiness waits a whole period for the second.
+    if values.proxy.startup_probe.enabled {
         put("startupProbe", probe(0, 1, values.proxy.startup_probe.failure_threshold));
     }
     if let Some(resources) = resources(plan) {

@@ -19,7 +19,7 @@ pub(super) struct Verdict {
     pub(super) problems: Vec<String>,
     /// Proxies that have this generation.
     pub(super) current: usize,
-    /// Proxies that are connected.
+    /// Proxies that are connected, or are known to exist.
     pub(super) total: usize,
 }
 

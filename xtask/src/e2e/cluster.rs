@@ -64,7 +64,7 @@ impl Cluster {
         step("Images onto the nodes", &mut kind)
     }
 
-    /// A command that speaks to the cluster.
+    /// A command that speaks to the cluster, and finds the docker that its nodes run on.
     pub(crate) fn command(&self, program: &Path) -> Command {
         match self {
             Self::Made(made) => {

@@ -75,7 +75,11 @@ impl Docker {
     pub(crate) fn inside(&self, program: &Path) -> Command {
         match self {
             Self::Users { .. } => Command::new(program),
-            Self::Own { daemon, .. } => daemon.inside(program),
+            Self::Own { daemon, .. } => {
+                let mut command = daemon.inside(program);
+                daemon.environment(&mut command);
+                command
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ fn values_that_do_not_exist_or_do_nothing_are_named() {
         ("istiod", "global.proxy.logLevel=loud", "at '/global/proxy/logLevel'"),
         ("istiod", "global.logging.level=default:loud", "at '/global/logging/level'"),
         ("istiod", "global.imagePullPolicy=Sometimes", "at '/global/imagePullPolicy'"),
+        ("gateway", "imagePullPolicy=Always", "at '/imagePullPolicy'"),
         ("istiod", "global.network=network1", "at '/global/network'"),
         ("istiod", "global.meshNetworks.network1.gateways[0].port=443", "at '/global/meshNetworks'"),
         ("istiod", "global.caAddress=ca:443", "at '/global/caAddress'"),

@@ -11,11 +11,11 @@ const RELEASES: [(&str, &str); 3] =
     [("istio-base", "istio-system"), ("istiod", "istio-system"), ("istio-ingress", "istio-ingress")];
 
 /// Whether somebody has walked the path.
-pub(super) fn are_installed(kube: &Kube) -> bool {
+pub(in crate::kube) fn are_installed(kube: &Kube) -> bool {
     RELEASES.iter().all(|(name, namespace)| kube.helm(&format!("status {name} -n {namespace}")).is_ok())
 }
 
-pub(super) fn install(kube: &Kube) -> Result<String> {
+pub(in crate::kube) fn install(kube: &Kube) -> Result<String> {
     remove(kube)?;
     let _balancer = Balancer::start(kube);
     let start = Instant::now();
@@ -48,6 +48,11 @@ pub(super) fn install(kube: &Kube) -> Result<String> {
     ))
 }
 
+/// Waits until every replica of istiod serves.
+pub(super) fn wait_ready(kube: &Kube) -> Result<()> {
+    kube.wait_rolled_out("istio-system", "deployment/istiod")
+}
+
 pub(super) fn uninstall(kube: &Kube) -> Result<String> {
     for (name, namespace) in RELEASES.iter().rev() {
         kube.helm(&format!("uninstall {name} -n {namespace} --wait"))?;
@@ -66,7 +71,7 @@ pub(super) fn uninstall(kube: &Kube) -> Result<String> {
 }
 
 /// Removes whatever an earlier walk left, so that the path begins on a cluster that knows nothing of a mesh.
-fn remove(kube: &Kube) -> Result<()> {
+pub(super) fn remove(kube: &Kube) -> Result<()> {
     for (name, namespace) in RELEASES.iter().rev() {
         kube.helm(&format!("uninstall {name} -n {namespace} --wait --ignore-not-found"))?;
     }

@@ -33,18 +33,14 @@ pub(super) fn serve(kube: &Kube) -> Result<String> {
 
 pub(super) fn upgrade(kube: &Kube) -> Result<String> {
     serve(kube)?;
-    let before = names(kube)?;
+    let before = kube.pod_names("default", LABEL)?;
     let call = Call::get(SocketAddr::new(gateway(kube)?, 80), HOST, "/actuator/health");
     let load = Load::start_here(call, 100);
     let upgrade = format!("upgrade membership-service {CHART} -n default --wait --timeout {PATIENCE} --set version=v2");
-    let upgraded = kube.helm(&upgrade);
+    kube.helm(&upgrade)?;
+    kube.wait_gone("default", LABEL, &before)?;
     let tally = load.stop();
-    upgraded?;
-    let after = names(kube)?;
-    ensure!(before.iter().all(|name| !after.contains(name)), "not replaced: {before:?}, {after:?}");
-    let failures = tally.failures.len();
-    ensure!(failures == 0, "{failures} of {} calls failed: {:?}", tally.succeeded + failures, tally.failures.first());
-    Ok(format!("{} pods were replaced, {} calls succeeded, 0 failed", before.len(), tally.succeeded))
+    Ok(format!("{} pods were replaced; {}", before.len(), tally.without_failure()?))
 }
 
 pub(super) fn leave(kube: &Kube) -> Result<()> {
@@ -68,11 +64,6 @@ fn health(gateway: IpAddr) -> Result<Value> {
 fn peer(gateway: IpAddr) -> Result<String> {
     let echo = get_from_outside(gateway, 80, HOST, "/echo")?.json();
     Ok(echo["headers"]["x-forwarded-client-cert"].as_str().unwrap_or_default().to_owned())
-}
-
-fn names(kube: &Kube) -> Result<Vec<String>> {
-    let pods = kube.pods("default", LABEL)?;
-    Ok(pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
 }
 
 /// The application is there as it was, and beside it what the injector adds; the proxy may be either kind of container.
