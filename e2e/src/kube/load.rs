@@ -20,6 +20,7 @@ const PER_SECOND: &str = "25";
 pub struct Load {
     kubectl: Child,
     said: BufReader<ChildStdout>,
+    method: String,
 }
 
 impl Load {
@@ -32,7 +33,7 @@ impl Load {
         let mut said = BufReader::new(kubectl.stdout.take().context("kubectl has no output")?);
         let mut line = String::new();
         said.read_line(&mut line)?;
-        let mut load = Self { kubectl, said };
+        let mut load = Self { kubectl, said, method: method.to_owned() };
         ensure!(line.trim() == "calling", "{workload} cannot call {url}: {}", load.complaint());
         Ok(load)
     }
@@ -49,7 +50,7 @@ impl Load {
         Ok(Tally {
             succeeded: count("succeeded")?,
             connections: count("connections")?,
-            failures: failures.map(|one| one.as_str().unwrap_or_default().to_owned()).collect(),
+            failures: failures.map(|one| format!("{} {}", self.method, one.as_str().unwrap_or_default())).collect(),
             slowest: Duration::from_millis(told["slowest_ms"].as_u64().unwrap_or_default()),
         })
     }
