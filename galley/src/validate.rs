@@ -1,6 +1,7 @@
 //! What an object must satisfy beyond its types, as Istio's own validation asks.
 
 mod gateway;
+mod host;
 mod http_route;
 mod mesh;
 mod routing;

@@ -37,6 +37,11 @@ impl Checker<'_> {
             if server.hosts.is_empty() {
                 self.error(Code::Missing, &path.field("hosts"), "must be set");
             }
+            for (index, host) in server.hosts.iter().enumerate() {
+                // Before the slash stands a namespace.
+                let name = host.split_once('/').map_or(host.as_str(), |(_, name)| name);
+                self.host_name(name, &path.field("hosts").index(index));
+            }
             if !server.bind.is_empty() {
                 self.unserved(&path.field("bind"));
             }

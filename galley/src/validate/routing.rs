@@ -11,6 +11,7 @@ impl Checker<'_> {
         if spec.hosts.is_empty() {
             self.delegate(spec, &path);
         }
+        self.host_names(&spec.hosts, &path.field("hosts"));
         let is_in_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|name| name == "mesh");
         if let Some(index) = spec.hosts.iter().position(|host| host == "*").filter(|_| is_in_mesh) {
             let message = "\"*\" is only for gateways; without gateways, or with mesh among them, name hosts";
@@ -81,8 +82,10 @@ impl Checker<'_> {
     ) {
         let (several, mut total) = (destinations.len() > 1, 0);
         for (index, (to, weight)) in destinations.enumerate() {
+            let path = path.index(index).field("destination").field("host");
+            self.host_name(to.map_or("", |destination| &destination.host), &path);
             if to.is_none_or(|destination| destination.host.is_empty()) {
-                self.error(Code::Missing, &path.index(index).field("destination").field("host"), "must be set");
+                self.error(Code::Missing, &path, "must be set");
             }
             total += u64::from(weight.unwrap_or_default());
         }

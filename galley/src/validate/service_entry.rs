@@ -56,6 +56,7 @@ impl Checker<'_> {
         let mut seen = BTreeSet::new();
         for (index, host) in spec.hosts.iter().enumerate() {
             let path = path.index(index);
+            self.host_name(host, &path);
             if !seen.insert(host) {
                 self.error(Code::Invalid, &path, "is there twice");
             }

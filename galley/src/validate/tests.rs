@@ -366,3 +366,27 @@ fn settings_of_the_mesh_are_checked() {
     let domain = said("{trustDomain: a.example, trustDomainAliases: [b.example, 'C d']}");
     assert!(domain[0].starts_with("data.mesh.trustDomainAliases[1]: \"C d\" is not a trust domain"), "{domain:?}");
 }
+
+#[test]
+fn hosts_have_names_that_can_be() {
+    let route = "http: [{route: [{destination: {host: HOST}}]}]";
+    for (host, good) in [
+        ("shop", true),
+        ("*.shop.example.com", true),
+        ("10.0.0.1", true),
+        ("2001:db8::1", true),
+        ("_sip._tcp.example.com", true),
+        ("member ship", false),
+        ("shop.*.com", false),
+        ("http://shop", false),
+    ] {
+        let quoted = format!("{host:?}");
+        let host_of_rule = said("VirtualService", &format!("{{hosts: [{quoted}], {}}}", route.replace("HOST", "a")));
+        let destination = said("VirtualService", &format!("{{hosts: [a], {}}}", route.replace("HOST", &quoted)));
+        for words in [host_of_rule, destination] {
+            assert_eq!(words.is_empty(), good, "{host}: {words:?}");
+        }
+    }
+    let words = said("VirtualService", &format!("{{hosts: [member ship], {}}}", route.replace("HOST", "a")));
+    assert_eq!(words, ["spec.hosts[0]: \"member ship\" is no name of a host: ' ' cannot be in one"]);
+}

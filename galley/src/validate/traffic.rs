@@ -13,6 +13,7 @@ impl Checker<'_> {
         if spec.host.is_empty() {
             self.error(Code::Missing, &path.field("host"), "must be set");
         }
+        self.host_name(&spec.host, &path.field("host"));
         if spec.workload_selector.is_some() {
             self.unserved(&path.field("workloadSelector"));
         }
