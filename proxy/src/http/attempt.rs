@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use mesh_http::{BodyLength, RequestHead, ResponseHead, Version};
 use tokio::time::Instant;
@@ -13,9 +12,10 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::exchange::{Call, no_cluster};
 use super::grpc;
+use super::limits::Limits;
 use super::reach::reach;
 use super::request::Outgoing;
-use super::timer::{Timer, earlier};
+use super::timer::Timer;
 use super::{unprocessed, websocket};
 use crate::fault::{Cause, Fault, Sent, Source, Step};
 use crate::model::{ListenerKind, RetryPolicy, UpstreamProtocol};
@@ -50,20 +50,6 @@ pub(crate) struct Reply {
     _retry: Option<Permit>,
 }
 
-/// What bounds the time of a request.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// For the whole, from the end of the request.
-    whole: Option<Duration>,
-    whole_deadline: Option<Instant>,
-    /// For one try, from the end of the request.
-    one: Option<Duration>,
-    one_deadline: Option<Instant>,
-    /// For silence.
-    idle: Option<Duration>,
-    idle_deadline: Option<Instant>,
-}
-
 impl<'a> Attempts<'a> {
     pub(super) fn new(
         call: &'a Call<'a>,
@@ -72,14 +58,7 @@ impl<'a> Attempts<'a> {
         head: &'a mut RequestHead,
         record: &'a mut RequestRecord,
     ) -> Self {
-        let limits = Limits {
-            whole: forward.timeout.filter(|timeout| !timeout.is_zero()),
-            whole_deadline: None,
-            one: forward.retry.as_ref().and_then(|policy| policy.per_try_timeout),
-            one_deadline: None,
-            idle: forward.idle_timeout.or(call.http.stream_idle_timeout).filter(|timeout| !timeout.is_zero()),
-            idle_deadline: None,
-        };
+        let limits = Limits::of(forward, call.http);
         let needed = forward.retry.is_some() || !forward.mirrors.is_empty();
         let outgoing = if head.upgrade { Outgoing::once() } else { Outgoing::kept(needed) };
         Self { call, decision, forward, head, record, outgoing, limits }
@@ -161,7 +140,7 @@ impl<'a> Attempts<'a> {
     /// False if time is up, or the caller gone, before the pause is over.
     async fn pause<C: Caller>(&self, policy: &RetryPolicy, made: u32, caller: &mut C, timer: &mut Timer) -> bool {
         let until = Instant::now() + retry::pause(policy, made);
-        if self.limits.whole_deadline.is_some_and(|deadline| deadline <= until) {
+        if self.limits.end().is_some_and(|deadline| deadline <= until) {
             return false;
         }
         poll_fn(|cx| {
@@ -207,7 +186,7 @@ impl<'a> Attempts<'a> {
         self.record.connected(local, tls);
         client.send_head(self.head, self.head.body);
         self.outgoing.rewind();
-        self.limits.one_deadline = None;
+        self.limits.another_try();
         let mut head = ResponseHead::default();
         match poll_fn(|cx| self.poll_answer(cx, &mut client, &mut head, caller, timer)).await {
             Ok(()) => {
@@ -274,7 +253,7 @@ impl<'a> Attempts<'a> {
             }
             Ok(client)
         };
-        match self.limits.whole_deadline {
+        match self.limits.end() {
             None => waited.await,
             Some(deadline) => tokio::time::timeout_at(deadline, waited)
                 .await
@@ -339,7 +318,7 @@ impl<'a> Attempts<'a> {
             client.become_tunnel();
             outgoing = Outgoing::once();
         }
-        let limits = Limits { one: None, one_deadline: None, ..self.limits };
+        let limits = self.limits.of_answer();
         Reply { head, client, request: outgoing, pick, judged, limits, tunnel, _request: request, _retry: retry }
     }
 }
@@ -398,38 +377,6 @@ struct Failure {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self { fault, reused: false }
-    }
-}
-
-impl Limits {
-    /// The clocks of the answer start with the end of the request.
-    fn request_is_read(&mut self) {
-        if self.whole_deadline.is_none() {
-            self.whole_deadline = self.whole.map(|limit| Instant::now() + limit);
-        }
-        if self.one_deadline.is_none() {
-            self.one_deadline = self.one.map(|limit| Instant::now() + limit);
-        }
-    }
-
-    /// Something moved.
-    fn moved(&mut self) {
-        self.idle_deadline = None;
-    }
-
-    /// Ready with what ran out.
-    fn poll(&mut self, cx: &mut Context<'_>, timer: &mut Timer, reading: bool) -> Poll<Cause> {
-        if self.idle_deadline.is_none() {
-            self.idle_deadline = self.idle.map(|limit| Instant::now() + limit);
-        }
-        let nearest = earlier(self.whole_deadline, earlier(self.one_deadline, self.idle_deadline));
-        ready!(timer.poll(cx, nearest));
-        Poll::Ready(match nearest {
-            whole if whole == self.whole_deadline => Cause::ResponseTimeout,
-            one if one == self.one_deadline => Cause::PerTryTimeout,
-            _ if reading => Cause::RequestIdle,
-            _ => Cause::StreamIdle,
-        })
     }
 }
 
