@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use weft_proxy::conn::PeerTls;
 use weft_proxy::model::ListenerKind;
 
-use crate::world::{Setting, run};
+use crate::world::{Peer, Setting, World, run};
 
 const POST: &str = "POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nmoney";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -28,6 +28,15 @@ fn refuses(times: usize) -> SocketAddr {
         }
     });
     address
+}
+
+/// A caller whose POST an origin has read.
+async fn delivered(world: &World) -> (Peer, Peer) {
+    let mut client = world.connect().await;
+    client.send(POST).await;
+    let mut origin = world.accept().await;
+    origin.read_to("money").await;
+    (client, origin)
 }
 
 #[test]
@@ -73,10 +82,7 @@ fn a_stranger_cannot_ask_for_it() {
     run(
         |_| (),
         |world| async move {
-            let mut client = world.connect().await;
-            client.send(POST).await;
-            let mut origin = world.accept().await;
-            origin.read_to("money").await;
+            let (mut client, mut origin) = delivered(&world).await;
             origin.send(&unprocessed()).await;
             let answer = client.read_head().await;
             assert!(answer.starts_with("HTTP/1.1 503 ") && !answer.contains("unprocessed"), "{answer}");
@@ -114,10 +120,7 @@ fn the_mesh_is_not_told_so_of_what_the_application_has_read() {
     run(
         |setting| beside_an_application(setting, Some("spiffe://cluster.local/ns/a/sa/b")),
         |world| async move {
-            let mut client = world.connect().await;
-            client.send(POST).await;
-            let mut origin = world.accept().await;
-            origin.read_to("money").await;
+            let (mut client, origin) = delivered(&world).await;
             drop(origin);
             let answer = client.read_head().await;
             assert!(answer.starts_with("HTTP/1.1 503 ") && !answer.contains(MARK), "{answer}");
@@ -130,10 +133,7 @@ fn an_application_cannot_say_so_itself() {
     run(
         |setting| beside_an_application(setting, Some("spiffe://cluster.local/ns/a/sa/b")),
         |world| async move {
-            let mut client = world.connect().await;
-            client.send(POST).await;
-            let mut origin = world.accept().await;
-            origin.read_to("money").await;
+            let (mut client, mut origin) = delivered(&world).await;
             origin.send(&unprocessed()).await;
             let answer = client.read_head().await;
             assert!(answer.starts_with("HTTP/1.1 503 ") && !answer.contains(MARK), "{answer}");

@@ -31,24 +31,31 @@ const CORS: &str = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 /// Envoy's default of a route's time-out.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What a message of any of the four levels that edit header fields says of them.
+macro_rules! header_edits {
+    ($message:ident) => {
+        HeaderEdits {
+            request: edits(
+                Of::Request,
+                take(&mut $message.request_headers_to_remove),
+                take(&mut $message.request_headers_to_add),
+            )?,
+            response: edits(
+                Of::Response,
+                take(&mut $message.response_headers_to_remove),
+                take(&mut $message.response_headers_to_add),
+            )?,
+        }
+    };
+}
+
 /// A route configuration.
 pub(in crate::xds) fn route_config(mut message: rds::RouteConfiguration) -> Result<RouteConfig> {
     let mut config = RouteConfig {
         name: take(&mut message.name).into(),
         ignore_port: take(&mut message.ignore_port_in_host_matching),
         on_demand: take(&mut message.vhds).is_some(),
-        edits: HeaderEdits {
-            request: edits(
-                Of::Request,
-                take(&mut message.request_headers_to_remove),
-                take(&mut message.request_headers_to_add),
-            )?,
-            response: edits(
-                Of::Response,
-                take(&mut message.response_headers_to_remove),
-                take(&mut message.response_headers_to_add),
-            )?,
-        },
+        edits: header_edits!(message),
         ..RouteConfig::default()
     };
     // A cluster may come later than its route; that is found out when it is used.
@@ -72,18 +79,7 @@ pub(in crate::xds) fn virtual_host(mut message: rds::VirtualHost) -> Result<(Vec
     let host = VirtualHost {
         name: take(&mut message.name).into(),
         routes: each(take(&mut message.routes), "routes", |message| route(message).map(Arc::new))?,
-        edits: HeaderEdits {
-            request: edits(
-                Of::Request,
-                take(&mut message.request_headers_to_remove),
-                take(&mut message.request_headers_to_add),
-            )?,
-            response: edits(
-                Of::Response,
-                take(&mut message.response_headers_to_remove),
-                take(&mut message.response_headers_to_add),
-            )?,
-        },
+        edits: header_edits!(message),
         cors: filters.remove("envoy.filters.http.cors").map(cors_policy).transpose().at("typed_per_filter_config")?,
         retry: take(&mut message.retry_policy).map(retry).transpose().at("retry_policy")?.flatten(),
         include_attempt_count: take(&mut message.include_request_attempt_count),
@@ -115,18 +111,7 @@ fn route(mut message: rds::Route) -> Result<Route> {
         name: take(&mut message.name).into(),
         matches: route_match(required(take(&mut message.r#match), "match")?).at("match")?,
         action,
-        edits: HeaderEdits {
-            request: edits(
-                Of::Request,
-                take(&mut message.request_headers_to_remove),
-                take(&mut message.request_headers_to_add),
-            )?,
-            response: edits(
-                Of::Response,
-                take(&mut message.response_headers_to_remove),
-                take(&mut message.response_headers_to_add),
-            )?,
-        },
+        edits: header_edits!(message),
         fault: filters.remove("envoy.filters.http.fault").map(injection).transpose().at("typed_per_filter_config")?,
         cors: filters.remove("envoy.filters.http.cors").map(cors_policy).transpose().at("typed_per_filter_config")?,
         rbac: None,
@@ -217,18 +202,7 @@ fn weighted(mut message: rds::WeightedCluster) -> Result<Vec<WeightedCluster>> {
         let found = WeightedCluster {
             name: take(&mut one.name).into(),
             weight: take(&mut one.weight).map_or(0, |weight| weight.value),
-            edits: HeaderEdits {
-                request: edits(
-                    Of::Request,
-                    take(&mut one.request_headers_to_remove),
-                    take(&mut one.request_headers_to_add),
-                )?,
-                response: edits(
-                    Of::Response,
-                    take(&mut one.response_headers_to_remove),
-                    take(&mut one.response_headers_to_add),
-                )?,
-            },
+            edits: header_edits!(one),
         };
         nothing_else(&one)?;
         Ok(found)
