@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::control::{Control, within};
 use super::proxy::Process;
-use super::resources;
+use super::{edge, resources};
 
 /// Origins that say who they are and hang up.
 async fn origins(count: u8) -> Vec<u16> {
@@ -28,33 +28,8 @@ async fn origins(count: u8) -> Vec<u16> {
 
 /// A gateway that leads bytes on `port` to the origins.
 fn yaml(port: u16, origins: &[u16], balancer: &str) -> String {
-    let endpoint = |port: &u16| format!("{{address: 127.0.0.1, ports: {{tcp: {port}}}}}");
-    let endpoints: Vec<String> = origins.iter().map(endpoint).collect();
-    format!(
-        "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: edge}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers: [{{port: {{number: {port}, name: tcp, protocol: TCP}}, hosts: ['*']}}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: edge}}
-spec:
-  hosts: ['*']
-  gateways: [edge]
-  tcp: [{{route: [{{destination: {{host: origin.example.com, port: {{number: 80}}}}}}]}}]
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: origin}}
-spec:
-  hosts: [origin.example.com]
-  ports: [{{number: 80, name: tcp, protocol: TCP}}]
-  resolution: STATIC
-  endpoints: [{}]
+    let rule = format!(
+        "\
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -62,9 +37,9 @@ metadata: {{name: origin}}
 spec:
   host: origin.example.com
   trafficPolicy: {{loadBalancer: {balancer}}}
-",
-        endpoints.join(", ")
-    )
+"
+    );
+    edge(port, "tcp", origins) + &rule
 }
 
 /// Who answers a caller from this address.

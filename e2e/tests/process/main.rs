@@ -26,14 +26,22 @@ const ORIGIN: &str = "outbound|80||origin.example.com";
 
 /// What a gateway on `port` needs to lead everything to an origin.
 fn table(port: u16, origin: u16) -> Table {
-    let yaml = format!(
+    resources(&edge(port, "http", &[origin]))
+}
+
+/// A gateway that leads what comes on `port` to origins on this machine, as `http` or `tcp`.
+fn edge(port: u16, protocol: &str, origins: &[u16]) -> String {
+    let endpoint = |port: &u16| format!("{{address: 127.0.0.1, ports: {{{protocol}: {port}}}}}");
+    let endpoints: Vec<String> = origins.iter().map(endpoint).collect();
+    let (endpoints, declared) = (endpoints.join(", "), protocol.to_uppercase());
+    format!(
         "
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {{name: edge}}
 spec:
   selector: {{istio: ingressgateway}}
-  servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ['*']}}]
+  servers: [{{port: {{number: {port}, name: {protocol}, protocol: {declared}}}, hosts: ['*']}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -41,19 +49,18 @@ metadata: {{name: edge}}
 spec:
   hosts: ['*']
   gateways: [edge]
-  http: [{{route: [{{destination: {{host: origin.example.com, port: {{number: 80}}}}}}]}}]
+  {protocol}: [{{route: [{{destination: {{host: origin.example.com, port: {{number: 80}}}}}}]}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: origin}}
 spec:
   hosts: [origin.example.com]
-  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  ports: [{{number: 80, name: {protocol}, protocol: {declared}}}]
   resolution: STATIC
-  endpoints: [{{address: 127.0.0.1, ports: {{http: {origin}}}}}]
+  endpoints: [{endpoints}]
 "
-    );
-    resources(&yaml)
+    )
 }
 
 /// What the control plane tells a gateway.
