@@ -87,8 +87,9 @@ pub(super) fn circuit_breaker(mesh: &mut Mesh) -> Result<String> {
     let client = mesh.get("client")?.pod();
     let sick = mesh.get("reviews-v2")?;
     let live = eventually(LIVE, || {
-        let counts = super::traffic::versions(&reviews(mesh).repeat_from(client, 9)?)?;
-        ensure!(counts.values().all(|count| *count == 3), "not in turn: {}", super::traffic::show(&counts));
+        // So many that they come in turn by the rule, and not by chance before it is there.
+        let counts = super::traffic::versions(&reviews(mesh).repeat_from(client, 90)?)?;
+        ensure!(counts.values().all(|count| *count == 30), "not in turn: {}", super::traffic::show(&counts));
         Ok(())
     })?;
     sick.set_sick(true)?;
