@@ -1,6 +1,6 @@
 //! Finding, balancing and steering calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -66,6 +66,13 @@ fn requests_over_mtls(mesh: &Mesh, workload: &str) -> Result<u64> {
 
 pub(super) fn grpc(mesh: &mut Mesh) -> Result<String> {
     let client = mesh.get("client")?.pod();
+    // Who has fewest calls under way is preferred, and calls that wait for a connection are: it is opened before.
+    eventually(LIVE, || {
+        let answers = mesh.grpc(Role::Reviews).repeat_from(client, 60)?;
+        let seen: BTreeSet<_> = answers.into_iter().map(|(version, _)| version).collect();
+        ensure!(seen.len() == 3, "only {seen:?} answered");
+        Ok(())
+    })?;
     let answers = mesh.grpc(Role::Reviews).repeat_from(client, 300)?;
     let mut counts = BTreeMap::new();
     for (version, status) in answers {
