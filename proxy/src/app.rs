@@ -15,7 +15,7 @@ use crate::record::{Recorder, Registry, Sink};
 use crate::upstream::Shared;
 use crate::worker::Worker;
 use crate::xds;
-use crate::{accept, admin, identity};
+use crate::{accept, admin, delivery, identity};
 
 /// We end so long before we would be killed: a proxy that ends by itself writes its last lines.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -60,8 +60,9 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         }
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(TIDY).await;
+                delivery::settle();
                 shared.tidy();
+                tokio::time::sleep(TIDY).await;
             }
         });
         tracing::info!(workers = settings.concurrency, control_plane = %settings.discovery, "started");

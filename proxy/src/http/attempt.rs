@@ -212,9 +212,10 @@ impl<'a> Attempts<'a> {
         if fault.cause != Cause::UpstreamClosed || client.has_answered() {
             return fault;
         }
+        let beside = self.call.conn.kind == ListenerKind::Inbound;
         let sent = match retry::is_harmless_request(self.head) {
             true => Sent::Harmless,
-            false if client.is_unread().await => Sent::Nothing,
+            false if client.is_unread(beside).await => Sent::Nothing,
             false => fault.sent,
         };
         Fault { sent, ..fault }

@@ -78,15 +78,23 @@ impl Client {
         self.answered
     }
 
-    /// True if the application has not read this request: the connection was closed before any of it came, or reset
-    /// before any of it was acknowledged (P08).
+    /// True if the server has not read this request, or not all of it and so not begun to work on it (P08).
     ///
-    /// A kernel resets what is closed with bytes unread. Some may have been read, but not the whole of what comes in one
-    /// piece; what takes several is not trusted to this.
-    pub(crate) async fn is_unread(&self) -> bool {
-        let closed = self.wire.has_ended() && !self.failed && !self.answered;
+    /// A kernel resets a connection that is closed with bytes unread, or gets bytes later. If a reset came and no end
+    /// before it, the server may also have aborted a connection from which it had read: of one `beside` us the kernel
+    /// tells which it was; of others, that they have acknowledged nothing must do.
+    pub(crate) async fn is_unread(&self, beside: bool) -> bool {
+        if !self.wire.has_ended() || self.failed || self.answered {
+            return false;
+        }
+        // Of what comes in one piece nobody reads only a part.
         let whole = self.sent_all && self.stream().written() - self.written_before <= ONE_PIECE;
-        closed && (whole || !self.reset) && delivery::is_none_after(self.stream(), self.written_before).await
+        let unacknowledged = || delivery::is_none_acknowledged(self.stream(), self.written_before);
+        match self.reset {
+            true if beside => whole && delivery::was_one_closed_unread(),
+            true => whole && unacknowledged(),
+            false => delivery::is_reset(self.stream()).await && (whole || unacknowledged()),
+        }
     }
 
     /// Begins a request.
@@ -254,13 +262,20 @@ mod tests {
         poll_fn(|cx| client.poll_head(cx, &mut ResponseHead::default())).await.unwrap_err();
     }
 
+    /// The request is with the server's kernel, which has said so.
+    async fn acknowledged(client: &Client) {
+        while delivery::is_none_acknowledged(client.stream(), client.written_before) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn a_request_to_a_closed_connection_was_not_read() {
         let (mut client, server) = used().await;
         drop(server);
-        post(&mut client, b"hi").await;
+        post(&mut client, &[b'x'; 8192]).await;
         fails(&mut client).await;
-        assert!(client.is_unread().await);
+        assert!(client.is_unread(false).await);
     }
 
     #[tokio::test]
@@ -270,24 +285,43 @@ mod tests {
         read_request(&mut server).await;
         drop(server);
         fails(&mut client).await;
-        assert!(!client.is_unread().await, "closed");
+        assert!(!client.is_unread(false).await, "closed");
 
         let (mut client, mut server) = used().await;
         post(&mut client, &[b'x'; 8192]).await;
         server.read_exact(&mut [0; 8]).await.unwrap();
+        acknowledged(&client).await;
         drop(server);
         fails(&mut client).await;
-        assert!(!client.is_unread().await, "reset, with the rest unread");
+        assert!(!client.is_unread(false).await, "reset, with the rest unread");
+        assert!(!client.is_unread(true).await, "reset, with the rest unread, beside us");
+
+        let (mut client, mut server) = used().await;
+        post(&mut client, b"hi").await;
+        read_request(&mut server).await;
+        acknowledged(&client).await;
+        server.set_zero_linger().unwrap();
+        drop(server);
+        fails(&mut client).await;
+        assert!(!client.is_unread(false).await, "aborted");
     }
 
     #[tokio::test]
-    async fn a_request_that_was_closed_away_was_not_read() {
+    async fn a_request_that_was_closed_away_was_not_read_though_the_kernel_acknowledged_it() {
         let (mut client, server) = used().await;
         post(&mut client, b"hi").await;
-        // It is there, and nobody takes it.
-        server.readable().await.unwrap();
+        acknowledged(&client).await;
+        delivery::settle();
         drop(server);
         fails(&mut client).await;
-        assert!(client.is_unread().await);
+        assert!(client.is_unread(true).await, "closed in one step");
+
+        let (mut client, mut server) = used().await;
+        server.shutdown().await.unwrap();
+        post(&mut client, b"hi").await;
+        acknowledged(&client).await;
+        drop(server);
+        fails(&mut client).await;
+        assert!(client.is_unread(false).await, "closed in two steps");
     }
 }

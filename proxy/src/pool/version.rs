@@ -28,10 +28,10 @@ impl Client {
         }
     }
 
-    /// True if it is certain that nothing of the request was read.
-    pub(crate) async fn is_unread(&self) -> bool {
+    /// True if the server, which may be the one `beside` us, has certainly not read the request.
+    pub(crate) async fn is_unread(&self, beside: bool) -> bool {
         match self {
-            Self::Http1(client) => client.is_unread().await,
+            Self::Http1(client) => client.is_unread(beside).await,
             Self::Http2(_) => false,
         }
     }
