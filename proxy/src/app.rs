@@ -15,7 +15,7 @@ use crate::record::{Recorder, Registry, Sink};
 use crate::upstream::Shared;
 use crate::worker::Worker;
 use crate::xds;
-use crate::{accept, admin, delivery, identity};
+use crate::{accept, admin, identity};
 
 /// We end so long before we would be killed: a proxy that ends by itself writes its last lines.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -60,9 +60,8 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         }
         tokio::spawn(async move {
             loop {
-                delivery::settle();
-                shared.tidy();
                 tokio::time::sleep(TIDY).await;
+                shared.tidy();
             }
         });
         tracing::info!(workers = settings.concurrency, control_plane = %settings.discovery, "started");

@@ -1,6 +1,7 @@
 //! What the kernel knows of bytes that were sent: whether the other end can have read them.
 
 use std::mem::offset_of;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ const COUNTERS: &str = "/proc/self/net/netstat";
 /// Of these, the connections that were closed here with bytes unread.
 const UNREAD: &str = "TCPAbortOnClose";
 
-static CLOSED_UNREAD: Account = Account(AtomicU64::new(u64::MAX));
+static CLOSED_UNREAD: LazyLock<Account> =
+    LazyLock::new(|| Account(AtomicU64::new(closed_unread().unwrap_or(u64::MAX))));
 
 /// The beginning of `TCP_INFO`, as the kernel lays it out.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,11 @@ fn info(stream: &Stream) -> Option<[u8; INFO]> {
 /// there, although its caller sees the same reset.
 pub(crate) fn was_one_closed_unread() -> bool {
     closed_unread().is_some_and(|count| CLOSED_UNREAD.take_one(count))
+}
+
+/// Begins the account.
+pub(crate) fn watch() {
+    LazyLock::force(&CLOSED_UNREAD);
 }
 
 /// Lets go of connections that nobody asked about. To be called every few seconds.
@@ -160,7 +167,7 @@ mod tests {
     #[test]
     fn each_of_the_closed_is_accounted_for_once() {
         let account = Account(AtomicU64::new(u64::MAX));
-        assert!(!account.take_one(5), "nothing is known yet");
+        assert!(!account.take_one(5), "nothing is known");
         account.settle(5);
         assert!(!account.take_one(5));
         assert!(account.take_one(7) && account.take_one(7) && !account.take_one(7));

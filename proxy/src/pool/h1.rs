@@ -311,7 +311,7 @@ mod tests {
         let (mut client, server) = used().await;
         post(&mut client, b"hi").await;
         acknowledged(&client).await;
-        delivery::settle();
+        delivery::watch();
         drop(server);
         fails(&mut client).await;
         assert!(client.is_unread(true).await, "closed in one step");

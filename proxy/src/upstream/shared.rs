@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::dns::{self, Names, Resolver};
 use super::health::Health;
 use super::limits::Usage;
+use crate::delivery;
 use crate::model::EndpointSet;
 
 /// Limits in use, passive health and resolved names, over all workers. Locks are taken when a cluster or endpoint is
@@ -40,6 +41,7 @@ pub(super) struct Resolution {
 impl Shared {
     /// Nothing known yet. `control` runs the resolution of names.
     pub fn new(control: Handle) -> Arc<Self> {
+        delivery::watch();
         Arc::new(Self {
             control,
             resolver: Resolver::default(),
@@ -92,6 +94,7 @@ impl Shared {
 
     /// Lets go of what no worker uses any more. For a timer of the control thread.
     pub fn tidy(&self) {
+        delivery::settle();
         self.usage.lock().retain(|_, usage| usage.strong_count() > 0);
         self.health.lock().retain(|_, health| health.strong_count() > 0);
         self.resolved.lock().retain(|_, known| known.strong_count() > 0);

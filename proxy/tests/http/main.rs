@@ -6,6 +6,7 @@ mod edits;
 mod exchange;
 mod failure;
 mod h2;
+mod impatient;
 mod replay;
 mod tools;
 mod world;
