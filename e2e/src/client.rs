@@ -151,15 +151,18 @@ impl Call {
     /// Makes the call `times` times from a pod, one after the other, on one connection as long as the server keeps
     /// it. Fails at the first call that gets no answer.
     pub fn repeat_from(&self, pod: &Pod, times: usize) -> Result<Vec<Answer>> {
-        pod.inside(|| {
-            runtime()?.block_on(async {
-                let mut client = Client::default();
-                let mut answers = Vec::with_capacity(times);
-                for _ in 0..times {
-                    answers.push(client.call(self).await?);
-                }
-                Ok(answers)
-            })
+        pod.inside(|| self.repeat_from_here(times))
+    }
+
+    /// The same from where this process stands.
+    pub fn repeat_from_here(&self, times: usize) -> Result<Vec<Answer>> {
+        runtime()?.block_on(async {
+            let mut client = Client::default();
+            let mut answers = Vec::with_capacity(times);
+            for _ in 0..times {
+                answers.push(client.call(self).await?);
+            }
+            Ok(answers)
         })
     }
 }
@@ -201,10 +204,18 @@ pub struct GrpcCall {
 }
 
 impl GrpcCall {
+    /// The method that every service of the shop has: which version it is.
+    pub const VERSION: &str = "/shop.Reviews/Version";
+
     /// Makes the call `times` times from a pod on one connection, several at once; returns each answer's message and
     /// status.
     pub fn repeat_from(&self, pod: &Pod, times: usize) -> Result<Vec<(String, String)>> {
-        pod.inside(|| runtime()?.block_on(self.repeat(times)))
+        pod.inside(|| self.repeat_from_here(times))
+    }
+
+    /// The same from where this process stands.
+    pub fn repeat_from_here(&self, times: usize) -> Result<Vec<(String, String)>> {
+        runtime()?.block_on(self.repeat(times))
     }
 
     async fn repeat(&self, times: usize) -> Result<Vec<(String, String)>> {

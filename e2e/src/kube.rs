@@ -4,6 +4,7 @@ mod balancer;
 mod fixture;
 mod keys;
 mod load;
+mod place;
 mod report;
 mod scenario;
 mod tools;

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod kube;
 pub mod mesh;
+pub mod place;
 pub mod scenario;
 pub mod shop;
 pub mod story;

@@ -4,6 +4,7 @@
 mod binaries;
 mod control_plane;
 mod objects;
+mod place;
 mod workload;
 
 pub use binaries::Binaries;
@@ -11,14 +12,13 @@ pub use control_plane::ControlPlane;
 pub use workload::{Kind, Workload};
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use mesh_testkit::lab::Lab;
 
-use crate::client::{Call, GrpcCall};
-use crate::shop::{GRPC_PORT, PORT, Role};
+use crate::shop::Role;
 
 /// Where the shop lives.
 pub const NAMESPACE: &str = "default";
@@ -107,36 +107,6 @@ impl Mesh {
     /// The directory of YAML that the control plane reads.
     pub fn config(&self) -> &Path {
         &self.config
-    }
-
-    /// Writes a file of YAML, as an editor does: whole or not at all.
-    pub fn apply(&self, file: &str, yaml: &str) -> Result<()> {
-        objects::write(&self.config, file, yaml)
-    }
-
-    /// Removes a file of YAML.
-    pub fn remove(&self, file: &str) -> Result<()> {
-        std::fs::remove_file(self.config.join(file)).with_context(|| format!("removing {file}"))
-    }
-
-    /// A GET of a service of the shop by its virtual address, as an application in a pod makes it.
-    pub fn call(&self, role: Role, path: &str) -> Call {
-        Call::get(SocketAddr::new(service_ip(role), PORT), &format!("{}:{PORT}", role.name()), path)
-    }
-
-    /// A gRPC call to a service, as an application makes it.
-    pub fn grpc(&self, role: Role) -> GrpcCall {
-        GrpcCall {
-            address: SocketAddr::new(service_ip(role), GRPC_PORT),
-            authority: format!("{}:{GRPC_PORT}", role.name()),
-            path: "/shop.Reviews/Version".to_owned(),
-        }
-    }
-
-    /// A GET through the ingress gateway.
-    pub fn ingress(&self, path: &str) -> Result<Call> {
-        let gateway = self.get("ingress")?.pod().ip();
-        Ok(Call::get(SocketAddr::new(gateway, INGRESS_PORT), "shop.example.com", path))
     }
 }
 

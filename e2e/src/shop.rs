@@ -5,7 +5,6 @@ pub(crate) mod grpc;
 mod service;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -34,9 +33,6 @@ pub struct Shop {
     /// Where to listen.
     #[arg(long, default_value = "[::]:9080")]
     pub listen: SocketAddr,
-    /// While this file exists every request is answered with 500: an instance that is sick.
-    #[arg(long)]
-    pub sick_file: Option<PathBuf>,
 }
 
 /// The services of the shop.

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     packages::install(packages::E2E)?;
     let clients = tools::kubernetes_clients()?;
     let archives = images::make(&images::Request::default())?;
-    step("Suite", cargo().args(["build", "--locked", "--package", "e2e", "--bin", "weft-e2e"]))?;
+    step("Suite", cargo().args(["build", "--workspace", "--locked", "--bin", "weft-e2e"]))?;
     let (cluster, _cache) = reach(&request)?;
     cluster.load(&archives)?;
     let mut suite = cluster.command(&root().join("target/debug/weft-e2e"));

@@ -3,6 +3,7 @@
 mod canary;
 pub(super) mod charts;
 mod control;
+mod demo;
 mod edge;
 mod gateway;
 mod guide;
@@ -75,6 +76,13 @@ pub const ALL: &[Scenario] = &[
         needs: Needs::Mesh,
         run: membership::upgrade,
         leave: membership::leave,
+    },
+    Scenario {
+        title: "What the demo shows",
+        expected: "balancing, gRPC, ingress, canaries, timeouts, retries, faults, a breaker, STRICT, a policy: as there",
+        needs: Needs::Mesh,
+        run: demo::walk,
+        leave: demo::leave,
     },
     Scenario {
         title: "Which pods get a proxy",

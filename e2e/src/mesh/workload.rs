@@ -42,7 +42,6 @@ pub struct Workload {
     version: String,
     pod: Arc<Pod>,
     binaries: Binaries,
-    sick_file: PathBuf,
     proxy: Option<Process>,
     application: Option<Process>,
 }
@@ -65,7 +64,6 @@ impl Workload {
         let pod = lab.pod(&name, index)?;
         pod.set_hosts(&hosts())?;
         let mut this = Self {
-            sick_file: pod.directory().join("sick"),
             name,
             kind,
             version: version.to_owned(),
@@ -108,16 +106,6 @@ impl Workload {
     /// What its proxy logged.
     pub fn proxy_output(&self) -> String {
         self.proxy.as_ref().map(Process::output).unwrap_or_default()
-    }
-
-    /// Makes the application answer every request with 500, or lets it recover.
-    pub fn set_sick(&self, sick: bool) -> Result<()> {
-        if sick {
-            std::fs::write(&self.sick_file, "")?;
-        } else {
-            std::fs::remove_file(&self.sick_file)?;
-        }
-        Ok(())
     }
 
     /// Starts the proxy, if it does not run.
@@ -212,8 +200,7 @@ impl Workload {
 
     fn run_application(&self, role: Role) -> Result<Process> {
         let mut command = self.pod.command(User::Application, self.binaries.path("weft-shop"));
-        command.args([role.name(), "--version", &self.version, "--pod", &self.name, "--sick-file"]);
-        command.arg(&self.sick_file);
+        command.args([role.name(), "--version", &self.version, "--pod", &self.name]);
         self.pod.spawn("application", &mut command)
     }
 

@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use super::traffic::{LIVE, reviews, show, versions};
 use crate::client::Load;
 use crate::mesh::Mesh;
+use crate::place::{Ask, Caller, Place};
 use crate::shop::Role;
 use crate::story::eventually;
 
@@ -51,7 +52,7 @@ pub(super) fn mistake(mesh: &mut Mesh) -> Result<String> {
         );
         Ok(())
     })?;
-    let answers = mesh.call(Role::Details, "/details/0").repeat_from(mesh.get("client")?.pod(), 50)?;
+    let answers = mesh.ask(Caller::Client, &Ask::service(Role::Details, "/details/0"), 50)?;
     mesh.remove("60-mistake.yaml")?;
     ensure!(answers.iter().all(|answer| answer.status.is_success()), "calls to details fail");
     Ok(format!("told after {told:.1?}; 50 of 50 calls to details succeeded"))
@@ -59,7 +60,7 @@ pub(super) fn mistake(mesh: &mut Mesh) -> Result<String> {
 
 pub(super) fn outage(mesh: &mut Mesh) -> Result<String> {
     let client = mesh.get("client")?.pod();
-    let load = Load::start(client, reviews(mesh), 200);
+    let load = Load::start(client, mesh.call(&reviews())?, 200);
     eventually(LIVE, || {
         ensure!(load.so_far().succeeded >= 100, "no load");
         Ok(())
@@ -73,9 +74,8 @@ pub(super) fn outage(mesh: &mut Mesh) -> Result<String> {
     mesh.apply("40-reviews.yaml", include_str!("../../yaml/reviews-subsets.yaml"))?;
     mesh.apply("41-reviews.yaml", include_str!("../../yaml/reviews-by-header.yaml"))?;
     mesh.control_plane.run()?;
-    let client = mesh.get("client")?.pod();
     let caught_up = eventually(Duration::from_secs(20), || {
-        let counts = versions(&reviews(mesh).repeat_from(client, 10)?)?;
+        let counts = versions(&mesh.ask(Caller::Client, &reviews(), 10)?)?;
         if counts.len() == 1 && counts.contains_key("v1") { Ok(()) } else { bail!("still {}", show(&counts)) }
     });
     let tally = load.stop();

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::traffic::{LIVE, reviews};
 use crate::client::{Load, Tally};
 use crate::mesh::Mesh;
+use crate::place::{Ask, Caller, Place};
 use crate::shop::Role;
 use crate::story::eventually;
 
@@ -20,8 +21,9 @@ pub(super) fn rolling(mesh: &mut Mesh) -> Result<String> {
 /// Replaces every instance of `reviews`, one after the other, so many times, while it is called.
 pub fn restart_all(mesh: &mut Mesh, times: usize) -> Result<String> {
     let client = mesh.get("client")?.pod();
-    let order = mesh.call(Role::Reviews, "/echo").post(r#"{"order":1}"#);
-    let loads = [Load::start(client, reviews(mesh), RATE), Load::start(client, order, RATE)];
+    let order = Ask::service(Role::Reviews, "/echo").post(r#"{"order":1}"#);
+    let (gets, posts) = (mesh.call(&reviews())?, mesh.call(&order)?);
+    let loads = [Load::start(client, gets, RATE), Load::start(client, posts, RATE)];
     let mut slowest = Duration::ZERO;
     for _ in 0..times {
         for name in ["reviews-v1", "reviews-v2", "reviews-v3"] {
@@ -29,7 +31,7 @@ pub fn restart_all(mesh: &mut Mesh, times: usize) -> Result<String> {
             mesh.roll(name).with_context(|| format!("replacing {name}"))?;
             // The next goes once this one has its share again.
             eventually(LIVE, || {
-                let answer = reviews(mesh).from(mesh.get("client")?.pod())?;
+                let answer = mesh.ask_once(Caller::Client, &reviews())?;
                 ensure!(answer.json()["pod"] == name, "{name} gets no calls");
                 Ok(())
             })?;

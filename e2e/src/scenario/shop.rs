@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::mesh::{Kind, Mesh};
+use crate::place::Place;
 use crate::shop::Role;
 use crate::story::Story;
 

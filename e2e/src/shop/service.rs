@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -26,6 +27,8 @@ const LARGEST_ANSWER: usize = 1 << 20;
 struct Service {
     shop: Shop,
     client: Client<HttpConnector, Empty<Bytes>>,
+    /// Every request is answered with 500.
+    sick: AtomicBool,
 }
 
 /// Serves until the process is told to end. Then it takes no more connections and no more requests, answers what it has
@@ -34,7 +37,8 @@ pub async fn serve(shop: Shop) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(shop.listen).await.context("cannot listen")?;
     let grpc = tokio::net::TcpListener::bind(shop.grpc_listen).await.context("cannot listen for gRPC")?;
     tokio::spawn(super::grpc::serve(grpc, shop.version.clone()));
-    let service = Arc::new(Service { shop, client: Client::builder(TokioExecutor::new()).build_http() });
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let service = Arc::new(Service { shop, client, sick: AtomicBool::new(false) });
     println!("{} {} listens on {}", service.shop.role.name(), service.shop.version, service.shop.listen);
     let mut end = signal(SignalKind::terminate())?;
     let open = GracefulShutdown::new();
@@ -61,12 +65,14 @@ pub async fn serve(shop: Shop) -> Result<()> {
 
 impl Service {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        if self.shop.sick_file.as_ref().is_some_and(|file| file.exists()) {
-            return self.respond(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "sick" }));
-        }
         let path = request.uri().path().to_owned();
         let headers = request.headers().clone();
         match (request.method(), self.shop.role, path.as_str()) {
+            (&Method::PUT, _, "/sick") => self.become_sick(true),
+            (&Method::DELETE, _, "/sick") => self.become_sick(false),
+            _ if self.sick.load(Ordering::Relaxed) => {
+                self.respond(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "sick" }))
+            }
             (&Method::GET, _, "/health") => self.respond(StatusCode::OK, json!({ "status": "UP" })),
             (_, _, "/echo") => self.echo(request).await,
             (&Method::GET, _, _) if path.starts_with("/slow/") => self.slow(&path["/slow/".len()..]).await,
@@ -86,6 +92,11 @@ impl Service {
             (&Method::GET, Role::Reviews, _) if path.starts_with("/reviews/") => self.reviews(&headers).await,
             _ => self.respond(StatusCode::NOT_FOUND, json!({ "error": "no such page" })),
         }
+    }
+
+    fn become_sick(&self, sick: bool) -> Response<Full<Bytes>> {
+        self.sick.store(sick, Ordering::Relaxed);
+        self.respond(StatusCode::OK, json!({ "sick": sick }))
     }
 
     async fn product(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
