@@ -146,11 +146,17 @@ impl Kube {
         command
     }
 
-    /// Calls `http://<host><path>` in a pod of the shop's image, as its application would; returns what `weft-call` says.
-    pub fn call_from(&self, namespace: &str, workload: &str, arguments: &[&str]) -> Result<Value> {
+    /// Calls as an application does in a pod of the shop's image; returns what `weft-call` says, line by line.
+    pub fn calls_from(&self, (namespace, workload): (&str, &str), arguments: &[&str]) -> Result<Vec<Value>> {
         let mut call = self.exec(namespace, workload, "app");
-        let text = tools::output(call.stdin(Stdio::null()).arg("/usr/local/bin/weft-call").args(arguments))?;
-        serde_json::from_str(&text).with_context(|| format!("weft-call said {text:?}"))
+        let said = tools::output(call.stdin(Stdio::null()).arg("/usr/local/bin/weft-call").args(arguments))?;
+        let read = |line| serde_json::from_str(line).with_context(|| format!("weft-call said {line:?}"));
+        said.lines().map(read).collect()
+    }
+
+    /// The same of calls that are told of in one line.
+    pub fn call_from(&self, namespace: &str, workload: &str, arguments: &[&str]) -> Result<Value> {
+        self.calls_from((namespace, workload), arguments)?.pop().context("weft-call said nothing")
     }
 
     /// What a URL answers to one call from a pod of the shop's image: its body.

@@ -66,21 +66,13 @@ impl<'a> Shop<'a> {
         Ok(SocketAddr::new(address.context("the gateway's Service has no address")?.parse()?, INGRESS_PORT))
     }
 
-    /// What `weft-call` says in the pod of a workload, a line for each answer.
-    fn call_in(&self, workload: &str, arguments: &[&str]) -> Result<Vec<Value>> {
-        let mut call = self.kube.exec(NAMESPACE, &format!("deployment/{workload}"), "app");
-        let said = tools::output(call.stdin(Stdio::null()).arg("/usr/local/bin/weft-call").args(arguments))?;
-        let read = |line| serde_json::from_str(line).with_context(|| format!("weft-call said {line:?}"));
-        said.lines().map(read).collect()
-    }
-
     fn ask_in(&self, workload: &str, url: &str, ask: &Ask, times: usize) -> Result<Vec<Answer>> {
         let times = times.to_string();
         let headers: Vec<String> =
             ask.headers.iter().map(|(name, value)| format!("--header={name}: {value}")).collect();
         let mut arguments = vec!["--answers", "--times", &times, "--method", ask.method.as_str(), url];
         arguments.extend(headers.iter().map(String::as_str));
-        self.call_in(workload, &arguments)?.iter().map(answer).collect()
+        self.kube.calls_from((NAMESPACE, &format!("deployment/{workload}")), &arguments)?.iter().map(answer).collect()
     }
 }
 
@@ -119,7 +111,7 @@ impl Place for Shop<'_> {
     fn ask_grpc(&self, role: Role, times: usize) -> Result<Vec<(String, String)>> {
         let (times, url) = (times.to_string(), format!("http://{}:{GRPC_PORT}{}", role.name(), GrpcCall::VERSION));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let answers = self.call_in("client", &["--grpc", "--times", &times, &url])?;
+        let answers = self.kube.calls_from((NAMESPACE, "deployment/client"), &["--grpc", "--times", &times, &url])?;
         Ok(answers.iter().map(|answer| (text(&answer["message"]), text(&answer["status"]))).collect())
     }
 

@@ -8,6 +8,7 @@ mod edge;
 mod gateway;
 mod guide;
 mod injection;
+mod locality;
 mod membership;
 mod mistakes;
 mod mutual;
@@ -132,6 +133,13 @@ pub const ALL: &[Scenario] = &[
         needs: Needs::Shop,
         run: rolling::drain,
         leave: rolling::restore_nodes,
+    },
+    Scenario {
+        title: "Instances nearby, and elsewhere",
+        expected: "calls stay in their zone while it has an instance, and go to the other one after; none fails",
+        needs: Needs::Shop,
+        run: locality::fail_over,
+        leave: locality::leave,
     },
     Scenario {
         title: "A gateway with TLS, mutual TLS, TLS passed on, and TCP",
