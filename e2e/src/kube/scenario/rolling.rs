@@ -8,7 +8,7 @@ use crate::kube::fixture::{SHOP, under_load};
 use crate::kube::{Kube, PATIENCE};
 use crate::story::eventually;
 
-pub(super) const WEB_PODS: &str = "app=web";
+const WEB_PODS: &str = "app=web";
 /// Longer than a pod is given to end.
 const ENDED: Duration = Duration::from_secs(60);
 
@@ -71,7 +71,7 @@ fn scale(kube: &Kube, replicas: u32) -> Result<()> {
 }
 
 /// The client's node, and the other one.
-pub(super) fn nodes(kube: &Kube) -> Result<(String, String)> {
+fn nodes(kube: &Kube) -> Result<(String, String)> {
     let client = kube.pods(SHOP, "app=client")?;
     let own = client.iter().find_map(|pod| pod["spec"]["nodeName"].as_str()).context("the client is nowhere")?;
     let nodes = kube.get("nodes")?;
@@ -80,7 +80,7 @@ pub(super) fn nodes(kube: &Kube) -> Result<(String, String)> {
     Ok((own.to_owned(), other.to_owned()))
 }
 
-pub(super) fn names_on(kube: &Kube, node: &str) -> Result<Vec<String>> {
+fn names_on(kube: &Kube, node: &str) -> Result<Vec<String>> {
     let pods = kube.pods(SHOP, WEB_PODS)?;
     let there = pods.iter().filter(|pod| pod["spec"]["nodeName"] == node);
     Ok(there.filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
