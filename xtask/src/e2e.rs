@@ -43,6 +43,11 @@ impl Request {
     }
 }
 
+/// Why no cluster can be made on this machine, if so.
+pub(crate) fn obstacle() -> Option<&'static str> {
+    if docker::is_there() { None } else { daemon::obstacle() }
+}
+
 /// Runs the suite, and removes all that was started, whatever happens.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let request = Request::read(arguments)?;

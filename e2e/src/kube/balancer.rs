@@ -22,8 +22,12 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Starts one.
-    pub fn start(kube: &Kube) -> Self {
+    /// Starts one, if the cluster has none.
+    pub fn start(kube: &Kube) -> Option<Self> {
+        kube.is_of_containers().then(|| Self::run(kube))
+    }
+
+    fn run(kube: &Kube) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (kube, stopped) = (kube.clone(), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {

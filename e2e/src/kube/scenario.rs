@@ -220,6 +220,10 @@ pub const ALL: &[Scenario] = &[
     },
 ];
 
+/// What is measured where containers cannot be killed.
+const UNKILLABLE: &str =
+    "SKIPPED: the nodes are no containers of a docker that answers, so nothing on them can be killed";
+
 /// For scenarios that leave nothing behind, or what the next one needs.
 fn nothing(_: &Kube) -> Result<()> {
     Ok(())

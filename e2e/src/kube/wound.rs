@@ -8,6 +8,17 @@ use serde_json::Value;
 use super::{Kube, tools};
 
 impl Kube {
+    /// True if the cluster's nodes are containers of a docker that answers, as kind's are. Such a cluster has no load
+    /// balancer, and what runs on it can be killed.
+    pub fn is_of_containers(&self) -> bool {
+        let nodes = self.kubectl("get nodes --output name").unwrap_or_default();
+        let is_container = |node: &str| {
+            let name = node.trim_start_matches("node/");
+            tools::output(Command::new("docker").args(["container", "inspect", "--format", "{{.Name}}", name])).is_ok()
+        };
+        !nodes.is_empty() && nodes.lines().all(is_container)
+    }
+
     /// Kills a container of a pod with SIGKILL, as the kernel does that has no memory left.
     pub fn kill(&self, namespace: &str, pod: &str, container: &str) -> Result<()> {
         let pod = self.get(&format!("pod {pod} --namespace {namespace}"))?;

@@ -22,6 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than it takes to stop two nodes.
 const FAREWELL: Duration = Duration::from_secs(30);
 
+/// Why no daemon can be started here, if so.
+pub(crate) fn obstacle() -> Option<&'static str> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("no docker daemon answers, and only root can start one");
+    }
+    let mut namespaces = Command::new("unshare");
+    namespaces.args(["--net", "--mount", "--pid", "--mount-proc", "--fork", "true"]);
+    output(&mut namespaces)
+        .is_err()
+        .then_some("no docker daemon answers, and this machine's root cannot make namespaces for one")
+}
+
 /// Unpacks docker and its kin into one directory with `usr/bin` and `usr/sbin`.
 pub(crate) fn tools(cache: &Cache) -> Result<PathBuf> {
     let packages = debian::unpack(&cache.directory("debian"), PACKAGES)?;
@@ -50,8 +62,8 @@ impl Daemon {
     /// Starts one. It ends with this process, even if this process is killed; `keep` leaves it to [`Daemon::find`].
     /// Call it from the main thread: the kernel ties the daemon's life to the thread that started it.
     pub(crate) fn start(cache: &Cache, tools: PathBuf, keep: bool) -> Result<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            bail!("no docker daemon answers, and only root can start one: start docker, or run this as root");
+        if let Some(obstacle) = obstacle() {
+            bail!("{obstacle}: start docker, or run this where root can");
         }
         let state = cache.directory("docker");
         std::fs::create_dir_all(&state)?;

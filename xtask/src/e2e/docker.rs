@@ -84,9 +84,14 @@ impl Docker {
     }
 }
 
+/// True if the user's docker answers.
+pub(crate) fn is_there() -> bool {
+    answers("docker", &["info"])
+}
+
 /// The pinned image of the nodes, if the user's docker answers and has it or can pull it.
 fn users_image() -> Result<Option<String>> {
-    if !answers("docker", &["info"]) {
+    if !is_there() {
         println!("── No docker daemon answers: the cluster runs on one of our own");
         return Ok(None);
     }

@@ -61,6 +61,9 @@ pub(super) fn leave_replicas(kube: &Kube) -> Result<()> {
 }
 
 pub(super) fn api_server(kube: &Kube) -> Result<String> {
+    if !kube.is_of_containers() {
+        return Ok(super::UNKILLABLE.to_owned());
+    }
     kube.apply(OBJECT)?;
     // Whoever calls from inside is called by way of the API server: this load comes from outside, by the gateway.
     super::gateway::open(kube)?;

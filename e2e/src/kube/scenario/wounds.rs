@@ -16,6 +16,9 @@ const HEALED: Duration = Duration::from_secs(60);
 
 /// The proxy of every instance is killed; a stranger keeps knocking.
 pub(super) fn proxy_killed(kube: &Kube) -> Result<String> {
+    if !kube.is_of_containers() {
+        return Ok(super::UNKILLABLE.to_owned());
+    }
     kube.apply(OUTSIDE)?;
     kube.apply(STRICT)?;
     kube.wait_rolled_out(STRANGER.0, STRANGER.1)?;
