@@ -18,6 +18,8 @@ use crate::xds::Config;
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// An answer takes no longer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The file of roots is looked at this often.
+const LOOK: Duration = Duration::from_secs(10);
 /// A token is never longer.
 const LONGEST_TOKEN: u64 = 64 * 1024;
 
@@ -26,19 +28,42 @@ pub async fn keep(settings: Settings, config: Config, blocker: Blocker) {
     let mut blocker = Some(blocker);
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
     loop {
+        let roots = read(settings.authority_roots.as_deref()).await;
         match renew(&settings, &config).await {
             Ok(good_for) => {
                 backoff.reset();
                 blocker.take();
                 let wait = good_for.mul_f64(0.45 + 0.1 * fastrand::f64());
                 tracing::info!("certificate good for {} s, renewed in {} s", good_for.as_secs(), wait.as_secs());
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = changed(settings.authority_roots.as_deref(), roots.as_deref()) => {
+                        tracing::info!("the file of roots has changed: the authority is asked which ones the mesh has now");
+                    }
+                }
             }
             Err(error) => {
                 let delay = backoff.next_delay();
                 tracing::warn!("no certificate from {}: {error:#}; next try in {delay:.1?}", settings.authority);
                 tokio::time::sleep(delay).await;
             }
+        }
+    }
+}
+
+/// What a file holds, if it can be read.
+async fn read(file: Option<&Path>) -> Option<Vec<u8>> {
+    tokio::fs::read(file?).await.ok()
+}
+
+/// Returns once a file holds something else than it did. Its roots are only those of the control plane; but when they
+/// change, the mesh's do.
+async fn changed(file: Option<&Path>, before: Option<&[u8]>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = read(file).await;
+        if now.is_some() && now.as_deref() != before {
+            return;
         }
     }
 }
@@ -113,5 +138,25 @@ fn split(answer: &CertificateResponse) -> anyhow::Result<(String, String)> {
     match answer.cert_chain.as_slice() {
         [chain @ .., root] if !chain.is_empty() => Ok((chain.join("\n"), root.clone())),
         _ => anyhow::bail!("the answer has no certificate and root"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn changed_roots_are_noticed_and_a_file_that_is_gone_for_a_moment_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("root-cert.pem");
+        std::fs::write(&file, "old").unwrap();
+        let before = read(Some(&file)).await;
+        let mut changed = std::pin::pin!(changed(Some(&file), before.as_deref()));
+        let soon = 3 * LOOK;
+        assert!(tokio::time::timeout(soon, &mut changed).await.is_err());
+        std::fs::remove_file(&file).unwrap();
+        assert!(tokio::time::timeout(soon, &mut changed).await.is_err());
+        std::fs::write(&file, "old and new").unwrap();
+        tokio::time::timeout(soon, &mut changed).await.unwrap();
     }
 }
