@@ -1,5 +1,7 @@
-//! TLS settings made ready: each combination of a setting and the secrets that it names is built once a worker, and anew
-//! when a secret changes. Sessions that are open are not touched.
+//! TLS settings made ready: each combination of a setting and the secrets and files that it names is built once a worker,
+//! and anew when one of them changes. Sessions that are open are not touched.
+
+mod source;
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -7,12 +9,14 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use mesh_tls::{
-    Certificates, CertificatesByName, ClientAuth, ClientSettings, ClientTls, KeyedCertificate, PeerTest, Roots,
-    ServerSettings, ServerTls, Versions,
+    Certificates, CertificatesByName, ClientAuth, ClientSettings, ClientTls, KeyedCertificate, PeerTest, Revocations,
+    Roots, ServerSettings, ServerTls, Versions,
 };
+use mesh_types::Name;
 
 use crate::connect::Use;
-use crate::model::{DownstreamTls, SecretName, Snapshot, StringMatch, TlsSecrets, UpstreamTls};
+use crate::model::{DownstreamTls, SecretName, Snapshot, StringMatch, UpstreamTls};
+use source::Source;
 
 /// A worker's TLS configurations.
 #[derive(Default)]
@@ -25,6 +29,7 @@ pub struct Secrets {
 struct ClientKey {
     certificate: Option<SecretName>,
     roots: Option<SecretName>,
+    crl: Option<Name>,
     alpn: Vec<Box<str>>,
 }
 
@@ -32,15 +37,16 @@ struct ClientKey {
 struct ServerKey {
     certificates: Vec<SecretName>,
     client_roots: Option<SecretName>,
+    client_crl: Option<Name>,
     required: bool,
     alpn: Vec<Box<str>>,
     tls13_only: bool,
     tls12_only: bool,
 }
 
-/// What was built, and the very secrets that it was built from.
+/// What was built, and from what.
 struct Built<T> {
-    from: Vec<Option<Arc<TlsSecrets>>>,
+    from: Vec<Source>,
     tls: T,
 }
 
@@ -48,18 +54,18 @@ impl Secrets {
     /// How to open TLS to an endpoint.
     ///
     /// # Errors
-    /// In words, if a secret is missing or does not parse.
+    /// In words, if a secret or file is missing or does not parse.
     pub fn client(&self, snapshot: &Snapshot, settings: &UpstreamTls, carries: Use) -> Result<ClientTls, String> {
-        let names = [settings.certificate.as_ref(), settings.roots.as_ref()];
-        let from: Vec<_> = names.iter().map(|name| held(snapshot, *name)).collect();
+        let from = sources(snapshot, settings.certificate.iter().chain(&settings.roots), settings.crl.as_deref());
         let key = ClientKey {
             certificate: settings.certificate.clone(),
             roots: settings.roots.clone(),
+            crl: settings.crl.clone(),
             alpn: alpn_of(settings, carries),
         };
         get_or_build(&self.clients, key, from, |key| {
             let certificate = key.certificate.as_ref().map(|name| certificate(snapshot, name)).transpose()?;
-            let roots = key.roots.as_ref().map(|name| roots(snapshot, name)).transpose()?;
+            let roots = key.roots.as_ref().map(|name| roots(snapshot, name, key.crl.as_deref())).transpose()?;
             let alpn = wire_alpn(&key.alpn);
             ClientTls::new(ClientSettings { certificate, roots, alpn, versions: Versions::Both })
                 .map_err(|error| error.to_string())
@@ -69,13 +75,14 @@ impl Secrets {
     /// How to take TLS from callers.
     ///
     /// # Errors
-    /// In words, if a secret is missing or does not parse.
+    /// In words, if a secret or file is missing or does not parse.
     pub fn server(&self, snapshot: &Snapshot, settings: &DownstreamTls) -> Result<ServerTls, String> {
-        let names = settings.certificates.iter().map(Some).chain([settings.client_roots.as_ref()]);
-        let from: Vec<_> = names.map(|name| held(snapshot, name)).collect();
+        let names = settings.certificates.iter().chain(&settings.client_roots);
+        let from = sources(snapshot, names, settings.client_crl.as_deref());
         let key = ServerKey {
             certificates: settings.certificates.clone(),
             client_roots: settings.client_roots.clone(),
+            client_crl: settings.client_crl.clone(),
             required: settings.require_client_certificate,
             alpn: settings.alpn.clone(),
             tls13_only: settings.tls13_only,
@@ -112,10 +119,10 @@ fn stands_for(name: &str, test: &StringMatch) -> bool {
 fn get_or_build<K: Eq + std::hash::Hash, T: Clone>(
     all: &RefCell<HashMap<K, Built<T>>>,
     key: K,
-    from: Vec<Option<Arc<TlsSecrets>>>,
+    from: Vec<Source>,
     build: impl FnOnce(&K) -> Result<T, String>,
 ) -> Result<T, String> {
-    if let Some(built) = all.borrow().get(&key).filter(|built| same(&built.from, &from)) {
+    if let Some(built) = all.borrow().get(&key).filter(|built| built.from == from) {
         return Ok(built.tls.clone());
     }
     let tls = build(&key)?;
@@ -123,17 +130,8 @@ fn get_or_build<K: Eq + std::hash::Hash, T: Clone>(
     Ok(tls)
 }
 
-fn same(one: &[Option<Arc<TlsSecrets>>], other: &[Option<Arc<TlsSecrets>>]) -> bool {
-    let equal = |(one, other): (&Option<Arc<TlsSecrets>>, &Option<Arc<TlsSecrets>>)| match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
-    };
-    one.len() == other.len() && one.iter().zip(other).all(equal)
-}
-
-fn held(snapshot: &Snapshot, name: Option<&SecretName>) -> Option<Arc<TlsSecrets>> {
-    snapshot.secrets.get(name?).cloned()
+fn sources<'a>(snapshot: &Snapshot, names: impl Iterator<Item = &'a SecretName>, crl: Option<&str>) -> Vec<Source> {
+    names.flat_map(|name| Source::of(snapshot, name)).chain(crl.map(Source::file)).collect()
 }
 
 /// For Istio's mutual TLS the first word says what the connection carries.
@@ -155,10 +153,12 @@ fn wire_alpn(words: &[Box<str>]) -> Vec<Vec<u8>> {
 
 fn server(snapshot: &Snapshot, key: &ServerKey) -> Result<ServerTls, String> {
     let keyed: Result<Vec<_>, _> = key.certificates.iter().map(|name| certificate(snapshot, name)).collect();
-    let client_auth = match &key.client_roots {
+    let believed =
+        key.client_roots.as_ref().map(|name| roots(snapshot, name, key.client_crl.as_deref())).transpose()?;
+    let client_auth = match believed {
         None => ClientAuth::None,
-        Some(name) if key.required => ClientAuth::Required(roots(snapshot, name)?),
-        Some(name) => ClientAuth::Optional(roots(snapshot, name)?),
+        Some(roots) if key.required => ClientAuth::Required(roots),
+        Some(roots) => ClientAuth::Optional(roots),
     };
     let settings = ServerSettings {
         certificates: certificates(keyed?),
@@ -191,17 +191,26 @@ fn certificate(snapshot: &Snapshot, name: &SecretName) -> Result<KeyedCertificat
     KeyedCertificate::from_pem(&keys.chain_pem, &keys.key_pem, &describe(name)).map_err(|error| error.to_string())
 }
 
-fn roots(snapshot: &Snapshot, name: &SecretName) -> Result<Roots, String> {
-    let result = match name {
+/// Roots, and what of theirs is revoked. Lists that come with the roots' secret count rather than a file's, as where
+/// Envoy merges the two.
+fn roots(snapshot: &Snapshot, name: &SecretName, crl: Option<&str>) -> Result<Roots, String> {
+    let told = snapshot.secrets.get(name);
+    let roots = match name {
         SecretName::SystemRoots => Roots::system(),
         SecretName::RootsFile(file) => Roots::from_file(Path::new(&**file)),
         _ => {
-            let secrets = snapshot.secrets.get(name).and_then(|secrets| secrets.roots_pem.as_ref());
-            let pem = secrets.ok_or_else(|| format!("there are no roots yet ({})", describe(name)))?;
+            let pem = told.and_then(|secrets| secrets.roots_pem.as_ref());
+            let pem = pem.ok_or_else(|| format!("there are no roots yet ({})", describe(name)))?;
             Roots::from_pem(pem, &describe(name))
         }
     };
-    result.map_err(|error| error.to_string())
+    let roots = roots.map_err(|error| error.to_string())?;
+    let revocations = match (told.and_then(|secrets| secrets.revocations.as_ref()), crl) {
+        (Some(told), _) => told.clone(),
+        (None, Some(file)) => Revocations::from_file(Path::new(file)).map_err(|error| error.to_string())?,
+        (None, None) => return Ok(roots),
+    };
+    Ok(roots.revoking(revocations))
 }
 
 fn describe(name: &SecretName) -> String {

@@ -51,7 +51,7 @@ impl ClientTls {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(settings.versions.list())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(ChainVerifier::new(settings.roots)));
+            .with_custom_certificate_verifier(Arc::new(ChainVerifier::new(settings.roots)?));
         let mut config = match settings.certificate {
             Some(ours) => {
                 let resolver: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(ours.certified));

@@ -3,7 +3,7 @@
 use std::io;
 
 use rustls::pki_types::pem;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertRevocationListError, CertificateError};
 
 /// PEM that is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,29 @@ pub enum PemProblem {
     /// No key that we read.
     #[error("holds no private key in clear (PKCS #8, PKCS #1 or SEC 1)")]
     NoKey,
+    /// No revocation list.
+    #[error("holds no revocation list (no `-----BEGIN X509 CRL-----`)")]
+    NoRevocationList,
+    /// A revocation list where only roots belong.
+    #[error("holds a revocation list beside the roots; put it into a file or key of its own (`caCrl`, `ca.crl`)")]
+    MisplacedRevocationList,
+    /// A revocation list does not parse.
+    #[error("revocation list {index} of it is not one of RFC 5280's version 2 that says when the next comes: {reason}")]
+    BadRevocationList {
+        /// Counted from 1.
+        index: usize,
+        /// The parser's words.
+        reason: String,
+    },
+    /// Two issuers of one name.
+    #[error("two revocation lists are of issuers that have one name and two keys; keep one of them")]
+    SharedName,
+    /// More than is read.
+    #[error("is longer than {most} bytes, which is the most that is read")]
+    TooLong {
+        /// In bytes.
+        most: usize,
+    },
     /// A certificate does not parse.
     #[error("certificate {index} of it does not parse: {reason}")]
     BadCertificate {
@@ -81,6 +104,9 @@ pub enum HandshakeError {
     /// The peer's certificate was refused by us.
     #[error("peer certificate refused: {}", refusal(.0))]
     Certificate(CertificateError),
+    /// The revocation list that answers for the peer's certificate is not to be believed.
+    #[error("peer certificate refused: the revocation list of its issuer is not good: {0:?}")]
+    RevocationList(CertRevocationListError),
     /// The peer refused us.
     #[error("peer refused the TLS handshake: {0:?}")]
     Refused(AlertDescription),
@@ -106,6 +132,7 @@ impl HandshakeError {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
             Some(rustls::Error::InvalidCertificate(reason)) => Self::Certificate(reason.clone()),
+            Some(rustls::Error::InvalidCertRevocationList(reason)) => Self::RevocationList(reason.clone()),
             Some(rustls::Error::AlertReceived(alert)) => Self::Refused(*alert),
             Some(other) => Self::Protocol(other.clone()),
             None => Self::Io(error),
@@ -114,7 +141,7 @@ impl HandshakeError {
 
     /// True if the peer's certificate or identity was at fault, rather than the connection.
     pub fn is_identity(&self) -> bool {
-        matches!(self, Self::Certificate(_) | Self::WrongPeer { .. } | Self::Expired)
+        matches!(self, Self::Certificate(_) | Self::RevocationList(_) | Self::WrongPeer { .. } | Self::Expired)
     }
 }
 
@@ -126,6 +153,14 @@ fn refusal(reason: &CertificateError) -> String {
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             format!("it is not valid yet: compare the clocks ({reason})")
+        }
+        CertificateError::Revoked => "it is revoked, or an issuer of it is".to_owned(),
+        CertificateError::UnknownRevocationStatus => {
+            "of its issuer, or of an issuer above, there is no revocation list; with any list, each needs one"
+                .to_owned()
+        }
+        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+            format!("the revocation list of its issuer has expired; a newer one is needed ({reason})")
         }
         other => other.to_string(),
     }

@@ -1,6 +1,6 @@
 //! The one place where certificates meet sockets.
 //!
-//! A [`KeyedCertificate`] says who we are, [`Roots`] say whom we believe. From them a [`ServerTls`] or a [`ClientTls`]
+//! A [`KeyedCertificate`] says who we are, [`Roots`] say whom we believe, and with [`Revocations`] whom no more. From them a [`ServerTls`] or a [`ClientTls`]
 //! is made: one for each identity and purpose, replaced as a whole when a certificate is renewed, while connections
 //! go on. Its configuration checks the chain of the peer's certificate; `accept` and `connect` then check, on every
 //! connection and on resumed ones too, who the peer is ([`PeerTest`]) and that its certificate has not expired.
@@ -15,6 +15,7 @@ mod peer;
 mod provider;
 mod request;
 mod resolver;
+mod revocations;
 mod roots;
 mod server;
 mod session;
@@ -27,6 +28,7 @@ pub use keys::KeyedCertificate;
 pub use peer::{PeerTest, SanTest};
 pub use request::CertificateRequest;
 pub use resolver::CertificatesByName;
+pub use revocations::Revocations;
 pub use roots::Roots;
 pub use rustls::pki_types::ServerName;
 pub use server::{Certificates, ClientAuth, ServerSettings, ServerTls};

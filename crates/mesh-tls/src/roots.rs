@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use crate::error::{PemError, PemProblem};
 use crate::keys::{certificates, read};
+use crate::revocations::Revocations;
 
 /// Where distributions keep the operating system's bundle: Debian, Fedora, Alpine, openSUSE.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -18,18 +20,22 @@ const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
 ];
 
-/// A non-empty set of root certificates. Cheap to clone.
+/// A non-empty set of root certificates, and what of theirs is revoked. Cheap to clone.
 #[derive(Clone)]
 pub struct Roots {
     pub(crate) store: Arc<RootCertStore>,
+    pub(crate) revocations: Revocations,
 }
 
 impl Roots {
     /// Reads every certificate of a bundle. `what` names its source in errors.
     ///
     /// # Errors
-    /// If there is none, or one does not parse.
+    /// If there is none, or one does not parse. If there is a revocation list among them, which Envoy would heed too.
     pub fn from_pem(bundle: &[u8], what: &str) -> Result<Self, PemError> {
+        if CertificateRevocationListDer::pem_slice_iter(bundle).next().is_some() {
+            return Err(PemError::new(what, PemProblem::MisplacedRevocationList));
+        }
         Self::from_der(certificates(bundle, what)?, what)
     }
 
@@ -56,7 +62,7 @@ impl Roots {
         if store.is_empty() {
             return Err(PemError::new(&path, PemProblem::NoCertificate));
         }
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { store: Arc::new(store), revocations: Revocations::default() })
     }
 
     fn from_der(roots: Vec<CertificateDer<'static>>, what: &str) -> Result<Self, PemError> {
@@ -66,7 +72,13 @@ impl Roots {
                 PemError::new(what, PemProblem::BadCertificate { index: index + 1, reason: error.to_string() })
             })?;
         }
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { store: Arc::new(store), revocations: Revocations::default() })
+    }
+
+    /// Believes nobody whom the lists do not answer for, or whom they name.
+    #[must_use]
+    pub fn revoking(self, revocations: Revocations) -> Self {
+        Self { revocations, ..self }
     }
 
     /// How many roots there are.
@@ -77,6 +89,6 @@ impl Roots {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Roots").field("count", &self.count()).finish()
+        f.debug_struct("Roots").field("count", &self.count()).field("revocations", &self.revocations).finish()
     }
 }

@@ -91,7 +91,11 @@ impl ServerTls {
 }
 
 fn client_verifier(auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let builder = |roots: Roots| WebPkiClientVerifier::builder_with_provider(roots.store, provider());
+    let builder = |roots: Roots| {
+        WebPkiClientVerifier::builder_with_provider(roots.store, provider())
+            .with_crls(roots.revocations.der())
+            .enforce_revocation_expiration()
+    };
     Ok(match auth {
         ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
         ClientAuth::Optional(roots) => builder(roots).allow_unauthenticated().build()?,

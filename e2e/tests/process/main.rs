@@ -5,6 +5,7 @@
 mod bytes;
 mod control;
 mod proxy;
+mod revoked;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

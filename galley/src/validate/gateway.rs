@@ -99,9 +99,11 @@ impl Checker<'_> {
         if mutual && !named && tls.ca_certificates.is_empty() {
             self.error(Code::Missing, &path.field("caCertificates"), "must be set");
         }
+        if !tls.ca_crl.is_empty() {
+            self.server_crl(tls, named, &path.field("caCrl"));
+        }
         let unserved = [
             ("mode", tls.mode == ServerTlsMode::AutoPassthrough),
-            ("caCrl", !tls.ca_crl.is_empty()),
             ("caCertCredentialName", !tls.ca_cert_credential_name.is_empty()),
             ("verifyCertificateSpki", !tls.verify_certificate_spki.is_empty()),
             ("verifyCertificateHash", !tls.verify_certificate_hash.is_empty()),
@@ -123,6 +125,16 @@ impl Checker<'_> {
         }
         if tls.min_protocol_version == TlsVersion::V1_3 && tls.max_protocol_version == TlsVersion::V1_2 {
             self.error(Code::Invalid, &path.field("minProtocolVersion"), "is above maxProtocolVersion");
+        }
+    }
+
+    /// Istio's rules of `caCrl`: it is for servers that ask for certificates and have their roots from a file.
+    fn server_crl(&mut self, tls: &ServerTls, named: bool, path: &FieldPath) {
+        if named {
+            let message = "cannot be set together with credentialName; put the list into that secret as ca.crl";
+            self.error(Code::Invalid, path, message);
+        } else if matches!(tls.mode, ServerTlsMode::Simple | ServerTlsMode::Passthrough) {
+            self.error(Code::Invalid, path, "does nothing in a mode that asks clients for no certificate");
         }
     }
 }

@@ -333,6 +333,17 @@ fn servers_say_what_they_can_do() {
             "tls.credentialNames: must be at most two",
         ]
     );
+    let files = "serverCertificate: /c, privateKey: /k, caCrl: /l";
+    assert!(server(https, &format!("{{mode: MUTUAL, caCertificates: /r, {files}}}")).is_empty());
+    assert!(server(https, "{mode: ISTIO_MUTUAL, caCrl: /l}").is_empty());
+    assert_eq!(
+        server(https, &format!("{{mode: SIMPLE, {files}}}")),
+        ["tls.caCrl: does nothing in a mode that asks clients for no certificate"]
+    );
+    assert_eq!(
+        server(https, "{mode: MUTUAL, credentialName: a, caCrl: /l}"),
+        ["tls.caCrl: cannot be set together with credentialName; put the list into that secret as ca.crl"]
+    );
     assert!(server("protocol: HTTP", "{httpsRedirect: true}").is_empty());
     assert_eq!(
         server("protocol: HTTP", "{mode: SIMPLE, credentialName: a}"),
@@ -341,6 +352,18 @@ fn servers_say_what_they_can_do() {
     assert_eq!(server("protocol: UDP", "{mode: PASSTHROUGH}"), ["port.protocol: is not supported by this version"]);
     let twice = "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a]}, {port: {number: 81, name: a, protocol: HTTP}, hosts: [a]}]}";
     assert_eq!(said("Gateway", twice), ["spec.servers[1].port.name: \"a\" is the name of another server's port"]);
+}
+
+#[test]
+fn a_revocation_list_of_servers_is_for_tls_that_is_verified() {
+    let said =
+        |tls: &str| said("DestinationRule", &format!("{{host: a, trafficPolicy: {{tls: {{caCrl: /l, {tls}}}}}}}"));
+    assert!(said("mode: SIMPLE").is_empty());
+    assert!(said("mode: MUTUAL, clientCertificate: /c, privateKey: /k").is_empty());
+    for tls in ["mode: ISTIO_MUTUAL", "mode: DISABLE", "mode: SIMPLE, insecureSkipVerify: true"] {
+        let message = "is for the modes SIMPLE and MUTUAL, without insecureSkipVerify; elsewhere it does nothing";
+        assert_eq!(said(tls), [format!("spec.trafficPolicy.tls.caCrl: {message}")]);
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Checker;
-use crate::api::{ClientTls, ConnectionPool, ConsistentHash, DestinationRule, LoadBalancer, LocalityLb, TrafficPolicy};
+use crate::api::{
+    ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, DestinationRule, LoadBalancer, LocalityLb, TrafficPolicy,
+};
 use crate::diagnostic::Code;
 use crate::path::FieldPath;
 
@@ -122,8 +124,11 @@ impl Checker<'_> {
         if !tls.credential_name.is_empty() {
             self.unserved(&path.field("credentialName"));
         }
-        if !tls.ca_crl.is_empty() {
-            self.unserved(&path.field("caCrl"));
+        let skipped = tls.insecure_skip_verify.unwrap_or(false);
+        let asked = !skipped && matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
+        if !tls.ca_crl.is_empty() && !asked {
+            let message = "is for the modes SIMPLE and MUTUAL, without insecureSkipVerify; elsewhere it does nothing";
+            self.error(Code::Invalid, &path.field("caCrl"), message);
         }
     }
 }

@@ -18,6 +18,12 @@ pub(super) fn sds(name: &str) -> tls::SdsSecretConfig {
     tls::SdsSecretConfig { name: name.to_owned(), sds_config: Some(source) }
 }
 
+/// A file in the proxy's pod, if there is one.
+pub(super) fn file(path: &str) -> Option<core::DataSource> {
+    let specifier = core::data_source::Specifier::Filename(path.to_owned());
+    (!path.is_empty()).then(|| core::DataSource { specifier: Some(specifier), ..Default::default() })
+}
+
 /// Istio's words for it. Without a time limit, since what needs the secret cannot serve before it is there.
 fn agent() -> core::ConfigSource {
     use core::config_source::ConfigSourceSpecifier;

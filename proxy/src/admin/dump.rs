@@ -155,6 +155,7 @@ fn downstream_tls(tls: &DownstreamTls) -> Value {
                 "alpn_protocols": alpn,
                 "tls_certificate_sds_secret_configs": certificates,
                 "validation_context_sds_secret_config": tls.client_roots.as_ref().map(|name| json!({"name": secret(name)})),
+                "default_validation_context": tls.client_crl.as_deref().map(|file| json!({"crl": {"filename": file}})),
             },
         },
     })
@@ -315,7 +316,8 @@ mod tests {
         config.add_host(Arc::new(host), &["reviews".to_owned(), "reviews.shop".to_owned()], "reviews");
         snapshot.routes.insert("80".into(), Arc::new(config));
         let keys = ServerKeys { chain_pem: b"CHAIN".to_vec(), key_pem: b"KEY".to_vec() };
-        snapshot.secrets.insert(SecretName::Workload, Arc::new(TlsSecrets { keys: Some(keys), roots_pem: None }));
+        let secrets = TlsSecrets { keys: Some(keys), ..TlsSecrets::default() };
+        snapshot.secrets.insert(SecretName::Workload, Arc::new(secrets));
         let dump = Value::Array(configs(&snapshot));
         let at = |pointer: &str| dump.pointer(pointer).cloned().unwrap_or_default();
         assert_eq!(at("/3/dynamic_route_configs/0/route_config/virtual_hosts/0/name"), "reviews:80");

@@ -91,6 +91,7 @@ mod tests {
             Arc::new(DownstreamTls {
                 certificates: Vec::new(),
                 client_roots: None,
+                client_crl: None,
                 require_client_certificate: true,
                 client_sans: Vec::new(),
                 alpn: Vec::new(),

@@ -227,6 +227,8 @@ pub struct UpstreamTls {
     pub certificate: Option<SecretName>,
     /// Whom we trust; `None` does not verify (`insecureSkipVerify`).
     pub roots: Option<SecretName>,
+    /// A file of lists of certificates that were revoked.
+    pub crl: Option<Name>,
     /// Identities that the endpoint may have: its SPIFFE URI must be one of these; empty accepts all that verify.
     pub identities: Arc<[Identity]>,
     /// Further accepted SANs (DNS names and URIs).

@@ -127,6 +127,8 @@ pub struct DownstreamTls {
     pub certificates: Vec<SecretName>,
     /// Whom we trust to have signed client certificates; `None` asks for none.
     pub client_roots: Option<SecretName>,
+    /// A file of lists of client certificates that were revoked.
+    pub client_crl: Option<Name>,
     /// Refuse clients without a certificate.
     pub require_client_certificate: bool,
     /// Accepted identities of clients, as tests of their URI and DNS SANs; empty accepts all that verify.

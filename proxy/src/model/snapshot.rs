@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
+use mesh_tls::Revocations;
 use mesh_types::Name;
 
 use super::cluster::{Cluster, EndpointSet};
@@ -87,13 +88,15 @@ pub enum SecretName {
     SystemRoots,
 }
 
-/// Keys or roots in PEM, as SDS carries them.
-#[derive(Clone, PartialEq, Eq)]
+/// Keys or roots, as SDS carries them.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TlsSecrets {
     /// Certificate chain and private key.
     pub keys: Option<ServerKeys>,
-    /// Root certificates.
+    /// Root certificates in PEM.
     pub roots_pem: Option<Vec<u8>>,
+    /// What of the roots' is revoked.
+    pub revocations: Option<Revocations>,
 }
 
 /// A certificate chain with its key, in PEM.
@@ -111,6 +114,7 @@ impl std::fmt::Debug for TlsSecrets {
         f.debug_struct("TlsSecrets")
             .field("keys", &self.keys.as_ref().map(|_| "<redacted>"))
             .field("roots", &self.roots_pem.as_ref().map(Vec::len))
+            .field("revocations", &self.revocations)
             .finish()
     }
 }

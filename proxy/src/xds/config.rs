@@ -197,11 +197,11 @@ impl Config {
     pub fn set_identity(&self, keys: Option<ServerKeys>, roots_pem: Option<Vec<u8>>) {
         self.edit(|snapshot| {
             if let Some(keys) = keys {
-                let secrets = TlsSecrets { keys: Some(keys), roots_pem: None };
+                let secrets = TlsSecrets { keys: Some(keys), ..TlsSecrets::default() };
                 snapshot.secrets.insert(SecretName::Workload, Arc::new(secrets));
             }
             if let Some(roots) = roots_pem {
-                let secrets = TlsSecrets { keys: None, roots_pem: Some(roots) };
+                let secrets = TlsSecrets { roots_pem: Some(roots), ..TlsSecrets::default() };
                 snapshot.secrets.insert(SecretName::MeshRoots, Arc::new(secrets));
             }
         });

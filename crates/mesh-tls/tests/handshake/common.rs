@@ -8,8 +8,8 @@ use mesh_tls::{
 };
 use mesh_types::Identity;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SanType,
 };
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -24,14 +24,54 @@ pub(crate) fn now() -> SystemTime {
 
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// Of an intermediate authority its own certificate, which its leaves bring with them.
+    chain: String,
 }
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        let issuer = CertifiedIssuer::self_signed(Self::params(name), KeyPair::generate().unwrap()).unwrap();
+        Self { issuer, chain: String::new() }
+    }
+
+    /// An authority whose certificate is of this one.
+    pub(crate) fn intermediate(&self, name: &str, serial: u64) -> Self {
+        let mut params = Self::params(name);
+        params.serial_number = Some(serial.into());
+        let issuer = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        let chain = issuer.pem();
+        Self { issuer, chain }
+    }
+
+    fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::OrganizationName, name);
-        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+        params
+    }
+
+    /// A list of the revoked, from an hour ago until so many seconds from now, in PEM.
+    pub(crate) fn revokes(&self, serials: &[u64], until: i64) -> String {
+        self.revokes_since(serials, -3600, until)
+    }
+
+    /// Times in seconds from now.
+    pub(crate) fn revokes_since(&self, serials: &[u64], from: i64, until: i64) -> String {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: OffsetDateTime::now_utc() + Duration::seconds(from),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: OffsetDateTime::now_utc() + Duration::seconds(from),
+            next_update: OffsetDateTime::now_utc() + Duration::seconds(until),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     pub(crate) fn roots(&self) -> Roots {
@@ -48,6 +88,13 @@ impl Authority {
         self.issue(SanType::URI(identity(name).to_string().try_into().unwrap()), &usages, from, until)
     }
 
+    pub(crate) fn numbered(&self, name: &str, serial: u64) -> KeyedCertificate {
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(serial.into());
+        let san = SanType::URI(identity(name).to_string().try_into().unwrap());
+        self.sign(params, san, &[], -600, 3600)
+    }
+
     pub(crate) fn client_only(&self, name: &str) -> KeyedCertificate {
         let san = SanType::URI(identity(name).to_string().try_into().unwrap());
         self.issue(san, &[ExtendedKeyUsagePurpose::ClientAuth], -600, 3600)
@@ -59,7 +106,17 @@ impl Authority {
     }
 
     fn issue(&self, san: SanType, usages: &[ExtendedKeyUsagePurpose], from: i64, until: i64) -> KeyedCertificate {
-        let mut params = CertificateParams::default();
+        self.sign(CertificateParams::default(), san, usages, from, until)
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        san: SanType,
+        usages: &[ExtendedKeyUsagePurpose],
+        from: i64,
+        until: i64,
+    ) -> KeyedCertificate {
         params.distinguished_name = DistinguishedName::new();
         params.subject_alt_names = vec![san];
         params.extended_key_usages = usages.to_vec();
@@ -67,7 +124,8 @@ impl Authority {
         params.not_after = OffsetDateTime::now_utc() + Duration::seconds(until);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        KeyedCertificate::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes(), "test leaf").unwrap()
+        let chain = certificate.pem() + &self.chain;
+        KeyedCertificate::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes(), "test leaf").unwrap()
     }
 }
 

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod common;
+mod revocation;
 
 use std::time::Duration;
 
 use common::{Authority, Ends, identity};
 use mesh_tls::{
     Certificates, CertificatesByName, ClientAuth, ClientSettings, ClientTls, HandshakeError, KeyedCertificate,
-    PeerTest, ServerName, ServerSettings, ServerTls, Versions, server_name,
+    PeerTest, Roots, ServerName, ServerSettings, ServerTls, Versions, server_name,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -22,8 +23,12 @@ fn server(ours: KeyedCertificate, client_auth: ClientAuth) -> ServerTls {
 }
 
 fn client(ours: Option<KeyedCertificate>, roots: &Authority) -> ClientTls {
+    client_trusting(ours, roots.roots())
+}
+
+fn client_trusting(ours: Option<KeyedCertificate>, roots: Roots) -> ClientTls {
     let alpn = vec![b"istio-h2".to_vec()];
-    let roots = Some(roots.roots());
+    let roots = Some(roots);
     ClientTls::new(ClientSettings { certificate: ours, roots, alpn, versions: Versions::Both }).unwrap()
 }
 

@@ -64,7 +64,8 @@ object! {
         private_key: String = "privateKey",
         /// File of the roots for clients (`MUTUAL`).
         ca_certificates: String = "caCertificates",
-        /// File of a revocation list.
+        /// File of revocation lists for the certificates of clients, where `caCertificates` has the roots. Read anew when
+        /// it changes.
         ca_crl: String = "caCrl",
         /// Secret in the namespace of the gateway's pods.
         credential_name: String = "credentialName",

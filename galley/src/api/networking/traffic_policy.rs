@@ -313,7 +313,7 @@ object! {
         sni: String = "sni",
         /// Trust whatever comes.
         insecure_skip_verify: Option<bool> = "insecureSkipVerify",
-        /// File of a revocation list.
+        /// File of revocation lists for the certificates of servers. Read anew when it changes.
         ca_crl: String = "caCrl",
     }
 }

@@ -10,7 +10,7 @@ use galley::api::{self, ClientTlsMode};
 use mesh_types::ClusterName;
 
 use super::Outbound;
-use crate::generate::secret::sds;
+use crate::generate::secret::{file, sds};
 use crate::generate::wire::{any, exact, structure, text, wildcard};
 use crate::world::{Instance, Service, or_default};
 
@@ -125,6 +125,7 @@ fn originate(settings: &api::ClientTls, service: &Service, alpn: &[&str]) -> cor
     let combined = tls::common_tls_context::CombinedCertificateValidationContext {
         default_validation_context: Some(tls::CertificateValidationContext {
             match_typed_subject_alt_names: sans,
+            crl: file(&settings.ca_crl),
             ..Default::default()
         }),
         validation_context_sds_secret_config: Some(sds(&root)),

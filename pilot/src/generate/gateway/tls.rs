@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_paramete
 use galley::api::{self, ServerTlsMode, TlsVersion};
 
 use crate::generate::inbound::SERVED_ALPN;
-use crate::generate::secret::sds;
+use crate::generate::secret::{file, sds};
 use crate::generate::wire::{any, exact, flag};
 
 const DOWNSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
@@ -45,6 +45,7 @@ pub(super) fn transport_socket(settings: &api::ServerTls) -> core::TransportSock
     let validation = CombinedCertificateValidationContext {
         default_validation_context: Some(tls::CertificateValidationContext {
             match_typed_subject_alt_names: sans.collect(),
+            crl: file(&settings.ca_crl),
             ..Default::default()
         }),
         validation_context_sds_secret_config: Some(roots),
