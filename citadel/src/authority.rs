@@ -33,6 +33,7 @@ pub struct Authority {
     certificate_pem: String,
     chain_pem: String,
     root_pem: String,
+    crl_pem: Option<String>,
 }
 
 /// Why nothing was signed, or no authority could be opened.
@@ -92,6 +93,7 @@ impl Authority {
             certificate_pem: certificate.to_owned(),
             chain_pem,
             root_pem: roots.to_owned(),
+            crl_pem: None,
         })
     }
 
@@ -102,6 +104,16 @@ impl Authority {
         self
     }
 
+    /// The same, with revocation lists for peers to heed. `what` names their source.
+    ///
+    /// # Errors
+    /// If peers could not read them.
+    pub(crate) fn revoking(self, crl: String, what: &str) -> Result<Self, AuthorityError> {
+        let read = mesh_tls::Revocations::from_pem(crl.as_bytes(), "the bundle");
+        read.map_err(|error| AuthorityError::Unusable(what.to_owned(), error.to_string()))?;
+        Ok(Self { crl_pem: Some(crl), ..self })
+    }
+
     /// The certificate that signs, in PEM.
     pub(crate) fn certificate_pem(&self) -> &str {
         &self.certificate_pem
@@ -110,6 +122,11 @@ impl Authority {
     /// The roots in PEM, as peers need them.
     pub fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// The revocation lists in PEM, if there are any.
+    pub fn crl_pem(&self) -> Option<&str> {
+        self.crl_pem.as_deref()
     }
 
     /// Signs the key of a certificate request (PKCS #10 in PEM), after its own signature was checked, for `names` alone.

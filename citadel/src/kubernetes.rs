@@ -8,4 +8,4 @@ mod spread;
 
 pub use review::TokenReviews;
 pub use root::shared_root;
-pub use spread::spread_root;
+pub use spread::{Spread, spread};

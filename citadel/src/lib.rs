@@ -15,7 +15,7 @@ mod token;
 
 pub use authority::{Authority, AuthorityError, LONGEST, Names};
 pub use caller::{Authenticator, Caller, Pod, TokenError, bearer};
-pub use kubernetes::{TokenReviews, shared_root, spread_root};
+pub use kubernetes::{Spread, TokenReviews, shared_root, spread};
 pub use plugged::{is_plugged, watch_plugged};
 pub use service::{CertificateServer, Service};
 pub use store::open;

@@ -19,7 +19,7 @@ pub fn is_plugged(directory: &Path) -> bool {
 }
 
 /// Opens the authority of a directory (Istio's file names: `ca-cert.pem`, `ca-key.pem`, `root-cert.pem` and, if something
-/// lies between the signing certificate and the root, `cert-chain.pem`) and follows its files. What does not fit together is not taken.
+/// lies between the signing certificate and the root, `cert-chain.pem`; `ca-crl.pem`, if something is revoked) and follows its files. What does not fit together is not taken.
 ///
 /// # Errors
 /// If the files do not make an authority at the start.

@@ -37,7 +37,10 @@ impl Rotation {
     pub(crate) fn offer(&mut self, next: Authority, now: SystemTime) -> bool {
         let roots = certificates(next.root_pem());
         let forgotten = self.retired.iter().any(|one| one.until <= now);
-        let same = roots == self.roots && next.certificate_pem() == self.sender.borrow().certificate_pem();
+        let same = roots == self.roots && {
+            let held = self.sender.borrow();
+            next.certificate_pem() == held.certificate_pem() && next.crl_pem() == held.crl_pem()
+        };
         if same && !forgotten {
             return false;
         }

@@ -15,12 +15,13 @@ pub(crate) const ROOT: &str = "root-cert.pem";
 pub(crate) const CERTIFICATE: &str = "ca-cert.pem";
 pub(crate) const KEY: &str = "ca-key.pem";
 pub(crate) const CHAIN: &str = "cert-chain.pem";
+const REVOCATIONS: &str = "ca-crl.pem";
 const TOKEN_KEY: &str = "token-key.pem";
 /// A root of our own lives so long, as Istio's does.
 const YEARS: i64 = 10;
 
 /// Opens the authority of a directory, with Istio's file names for one that is plugged in (`ca-cert.pem`, `ca-key.pem`,
-/// `root-cert.pem`, `cert-chain.pem`). An empty directory gets an authority of its own, which is found again at the next
+/// `root-cert.pem`, `cert-chain.pem`, `ca-crl.pem`). An empty directory gets an authority of its own, which is found again at the next
 /// start.
 ///
 /// # Errors
@@ -50,13 +51,18 @@ pub fn open(directory: &Path) -> Result<(Authority, Tokens), AuthorityError> {
 /// The authority whose files are in a directory.
 pub(crate) fn read_authority(directory: &Path) -> Result<Authority, AuthorityError> {
     let chain = if directory.join(CHAIN).exists() { read(&directory.join(CHAIN))? } else { String::new() };
-    Authority::from_pem(
+    let authority = Authority::from_pem(
         &read(&directory.join(CERTIFICATE))?,
         &read(&directory.join(KEY))?,
         &chain,
         &read(&directory.join(ROOT))?,
         &directory.display().to_string(),
-    )
+    )?;
+    let revocations = directory.join(REVOCATIONS);
+    if !revocations.exists() {
+        return Ok(authority);
+    }
+    authority.revoking(read(&revocations)?, &revocations.display().to_string())
 }
 
 fn make_root(directory: &Path) -> Result<(), AuthorityError> {
@@ -122,6 +128,16 @@ mod tests {
         let (chain, key) =
             first.issue(&Names::Server(vec!["istiod.istio-system.svc".into()], vec![]), LONGEST).unwrap();
         KeyedCertificate::from_pem(chain.as_bytes(), key.as_bytes(), "server").unwrap();
+    }
+
+    #[test]
+    fn revocation_lists_that_nobody_could_read_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(open(dir.path()).unwrap().0.crl_pem().is_none());
+        write(&dir.path().join(REVOCATIONS), "revoked: all", 0o644).unwrap();
+        let Err(error) = open(dir.path()) else { panic!("it was taken") };
+        let error = error.to_string();
+        assert!(error.contains("ca-crl.pem: the bundle: holds no revocation list"), "{error}");
     }
 
     #[test]

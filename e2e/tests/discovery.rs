@@ -129,6 +129,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         authority: control_plane.to_string(),
         discovery_roots: None,
         authority_roots: None,
+        authority_crl: "/none".into(),
         token: "/nonexistent".into(),
         control_plane_name: "istiod".into(),
         state_directory: state.map(Path::to_owned),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use citadel::Authority;
+use citadel::{Authority, Spread};
 use galley::State;
 use pilot::{Server, World};
 use tokio::sync::watch;
@@ -41,12 +41,15 @@ impl Duties {
         };
         let [namespaces, status] = [NAMESPACES, STATUS].map(stand);
         let webhooks = stand(&format!("{WEBHOOKS}-{}", cluster.place.service()));
-        tokio::spawn(citadel::spread_root(
-            cluster.client.clone(),
-            namespaces_of(config.clone()),
-            authority.clone(),
-            namespaces.leads(),
-        ));
+        for what in [Spread::Root, Spread::Revocations] {
+            tokio::spawn(citadel::spread(
+                what,
+                cluster.client.clone(),
+                namespaces_of(config.clone()),
+                authority.clone(),
+                namespaces.leads(),
+            ));
+        }
         tokio::spawn(status::keep(cluster.clone(), config.clone(), world, xds, status.leads()));
         tokio::spawn(webhook::keep(cluster.clone(), authority.clone(), webhooks.leads()));
         Self { leaderships: vec![namespaces, status, webhooks] }

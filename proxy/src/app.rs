@@ -39,6 +39,7 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         if let Some(identity) = node.identity() {
             config.set_identity_uri(&identity.to_string());
         }
+        config.set_authority_crl(&settings.authority_crl);
         let shared = Shared::new(Handle::current());
         let state = admin::State {
             config: config.clone(),

@@ -17,6 +17,8 @@ use reader::Reader;
 
 /// The roots of the mesh, where the injector mounts them.
 const ROOTS: &str = "/var/run/secrets/istio/root-cert.pem";
+/// Revocation lists of the mesh's own authority, where the injector mounts them.
+const REVOCATIONS: &str = "/var/run/secrets/istio/crl/ca-crl.pem";
 
 /// Settings of the process.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Settings {
     pub discovery_roots: Option<PathBuf>,
     /// Roots by which the certificate authority is known.
     pub authority_roots: Option<PathBuf>,
+    /// Revocation lists of the mesh's own authority, if there is such a file.
+    pub authority_crl: PathBuf,
     /// The token by which we prove who we are.
     pub token: PathBuf,
     /// Server name of the control plane.
@@ -183,6 +187,7 @@ impl Settings {
             authority,
             discovery_roots: discovery_roots.map(Into::into),
             authority_roots: reader.optional("CA_ROOT_CA").or(roots).map(Into::into),
+            authority_crl: REVOCATIONS.into(),
             token: reader.text("JWT_PATH", "/var/run/secrets/tokens/istio-token").into(),
             control_plane_name: reader.text("ISTIOD_SAN", "istiod.istio-system.svc"),
             state_directory: Some(PathBuf::from(reader.text("WEFT_STATE_DIR", "/etc/istio/proxy")))

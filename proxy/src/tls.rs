@@ -23,6 +23,7 @@ use source::Source;
 pub struct Secrets {
     clients: RefCell<HashMap<ClientKey, Built<ClientTls>>>,
     servers: RefCell<HashMap<ServerKey, Built<ServerTls>>>,
+    authority_crl: Option<Name>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -51,16 +52,31 @@ struct Built<T> {
 }
 
 impl Secrets {
+    /// `authority_crl` is the file of revocation lists that count for the mesh's own roots while it is there.
+    pub fn new(authority_crl: Option<&Path>) -> Self {
+        let authority_crl = authority_crl.map(|file| file.to_string_lossy().into());
+        Self { authority_crl, ..Self::default() }
+    }
+
+    /// The file of revocation lists that counts for roots: the configuration's, or for the mesh's own its authority's.
+    fn crl(&self, roots: Option<&SecretName>, said: Option<&Name>) -> Option<Name> {
+        let of_mesh = roots == Some(&SecretName::MeshRoots);
+        // A file that cannot be asked for is not taken to be none.
+        let is_there = |file: &&Name| Path::new(&***file).try_exists().unwrap_or(true);
+        said.or_else(|| self.authority_crl.as_ref().filter(|file| of_mesh && is_there(file))).cloned()
+    }
+
     /// How to open TLS to an endpoint.
     ///
     /// # Errors
     /// In words, if a secret or file is missing or does not parse.
     pub fn client(&self, snapshot: &Snapshot, settings: &UpstreamTls, carries: Use) -> Result<ClientTls, String> {
-        let from = sources(snapshot, settings.certificate.iter().chain(&settings.roots), settings.crl.as_deref());
+        let crl = self.crl(settings.roots.as_ref(), settings.crl.as_ref());
+        let from = sources(snapshot, settings.certificate.iter().chain(&settings.roots), crl.as_deref());
         let key = ClientKey {
             certificate: settings.certificate.clone(),
             roots: settings.roots.clone(),
-            crl: settings.crl.clone(),
+            crl,
             alpn: alpn_of(settings, carries),
         };
         get_or_build(&self.clients, key, from, |key| {
@@ -78,11 +94,12 @@ impl Secrets {
     /// In words, if a secret or file is missing or does not parse.
     pub fn server(&self, snapshot: &Snapshot, settings: &DownstreamTls) -> Result<ServerTls, String> {
         let names = settings.certificates.iter().chain(&settings.client_roots);
-        let from = sources(snapshot, names, settings.client_crl.as_deref());
+        let client_crl = self.crl(settings.client_roots.as_ref(), settings.client_crl.as_ref());
+        let from = sources(snapshot, names, client_crl.as_deref());
         let key = ServerKey {
             certificates: settings.certificates.clone(),
             client_roots: settings.client_roots.clone(),
-            client_crl: settings.client_crl.clone(),
+            client_crl,
             required: settings.require_client_certificate,
             alpn: settings.alpn.clone(),
             tls13_only: settings.tls13_only,

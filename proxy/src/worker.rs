@@ -31,7 +31,8 @@ impl Worker {
     /// The world of a thread that begins now.
     pub fn new(config: Config, drain: Drain, shared: Arc<Shared>, recorder: Recorder) -> Self {
         let reader = RefCell::new(config.reader());
-        Self { config, drain, upstreams: Upstreams::new(shared), tls: Secrets::default(), recorder, reader }
+        let tls = Secrets::new(config.authority_crl());
+        Self { config, drain, upstreams: Upstreams::new(shared), tls, recorder, reader }
     }
 
     /// The newest snapshot. What is in flight keeps the one that it began with.

@@ -1,4 +1,5 @@
-//! The root in the ConfigMap `istio-ca-root-cert` of every namespace, where proxies find it before they know anybody.
+//! What every namespace is told in a ConfigMap: the root, where proxies find it before they know anybody, and what the
+//! authority has revoked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,18 +14,43 @@ use tokio::sync::watch;
 
 use crate::authority::Authority;
 
-/// Istio's names.
-const NAME: &str = "istio-ca-root-cert";
-const ENTRY: &str = "root-cert.pem";
 const LABEL: (&str, &str) = ("istio.io/config", "true");
 /// Namespaces of Kubernetes' own, where no workload of the mesh is.
 const NOT_IN: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 /// What failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Keeps the root in every namespace, for as long as `leads` says that this replica is the one to write. What is there
+/// A ConfigMap of every namespace, by Istio's names.
+#[derive(Clone, Copy)]
+pub enum Spread {
+    /// `istio-ca-root-cert`.
+    Root,
+    /// `istio-ca-crl`: made if something is revoked, and emptied if nothing is any more.
+    Revocations,
+}
+
+impl Spread {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Root => "istio-ca-root-cert",
+            Self::Revocations => "istio-ca-crl",
+        }
+    }
+
+    /// What it should say.
+    fn data(self, authority: &Authority) -> BTreeMap<String, String> {
+        let (entry, text) = match self {
+            Self::Root => ("root-cert.pem", Some(authority.root_pem())),
+            Self::Revocations => ("ca-crl.pem", authority.crl_pem()),
+        };
+        text.map(|text| (entry.to_owned(), text.to_owned())).into_iter().collect()
+    }
+}
+
+/// Keeps a ConfigMap in every namespace, for as long as `leads` says that this replica is the one to write. What is there
 /// is compared with what should be, whatever happened in between.
-pub async fn spread_root(
+pub async fn spread(
+    what: Spread,
     client: Client,
     mut namespaces: watch::Receiver<BTreeSet<Arc<str>>>,
     mut authority: watch::Receiver<Arc<Authority>>,
@@ -32,7 +58,7 @@ pub async fn spread_root(
 ) {
     while leads.wait_for(|leads| *leads).await.is_ok() {
         tokio::select! {
-            () = keep(&client, &mut namespaces, &mut authority) => return,
+            () = keep(what, &client, &mut namespaces, &mut authority) => return,
             _ = leads.wait_for(|leads| !leads) => {}
         }
     }
@@ -40,12 +66,13 @@ pub async fn spread_root(
 
 /// Ends when the control plane does.
 async fn keep(
+    what: Spread,
     client: &Client,
     namespaces: &mut watch::Receiver<BTreeSet<Arc<str>>>,
     authority: &mut watch::Receiver<Arc<Authority>>,
 ) {
     let all: Api<ConfigMap> = Api::all(client.clone());
-    let events = watcher(all, watcher::Config::default().fields(&format!("metadata.name={NAME}")));
+    let events = watcher(all, watcher::Config::default().fields(&format!("metadata.name={}", what.name())));
     pin_mut!(events);
     let mut held = Held::default();
     let mut failed = false;
@@ -54,7 +81,7 @@ async fn keep(
             event = events.next() => match event {
                 Some(Ok(event)) => held.take(event),
                 Some(Err(error)) => {
-                    tracing::warn!("the ConfigMaps {NAME} cannot be followed: {error}; trying again");
+                    tracing::warn!("the ConfigMaps {} cannot be followed: {error}; trying again", what.name());
                     tokio::time::sleep(AGAIN).await;
                 }
                 None => return,
@@ -63,8 +90,9 @@ async fn keep(
             changed = authority.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(AGAIN), if failed => {}
         }
-        let (wanted, root) = (namespaces.borrow_and_update().clone(), authority.borrow_and_update().clone());
-        failed = !held.reconcile(client, &wanted, root.root_pem()).await;
+        let wanted = namespaces.borrow_and_update().clone();
+        let data = what.data(&authority.borrow_and_update());
+        failed = !held.reconcile(what, client, &wanted, &data).await;
     }
 }
 
@@ -92,22 +120,28 @@ impl Held {
     }
 
     /// Writes what is missing or different. False if anything could not be written.
-    async fn reconcile(&mut self, client: &Client, namespaces: &BTreeSet<Arc<str>>, root: &str) -> bool {
+    async fn reconcile(
+        &mut self,
+        what: Spread,
+        client: &Client,
+        namespaces: &BTreeSet<Arc<str>>,
+        data: &BTreeMap<String, String>,
+    ) -> bool {
         if !self.complete {
             return true;
         }
         let mut good = true;
         for namespace in namespaces.iter().filter(|namespace| !NOT_IN.contains(&&***namespace)) {
             let there = self.maps.get(&**namespace);
-            if there.is_some_and(|map| says(map, root)) {
+            if there.and_then(|map| map.data.as_ref()).unwrap_or(&BTreeMap::new()) == data {
                 continue;
             }
-            match write(client, namespace, there, root).await {
+            match write(what, client, namespace, there, data).await {
                 Ok(map) => drop(self.maps.insert(namespace.to_string(), map)),
                 // It takes nothing new; its end is told soon.
                 Err(error) if is_ending(&error) => {}
                 Err(error) => {
-                    tracing::info!("the ConfigMap {namespace}/{NAME} is not written yet: {error}");
+                    tracing::info!("the ConfigMap {namespace}/{} is not written yet: {error}", what.name());
                     good = false;
                 }
             }
@@ -121,23 +155,20 @@ fn is_ending(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("being terminated"))
 }
 
-fn says(map: &ConfigMap, root: &str) -> bool {
-    map.data.as_ref().and_then(|data| data.get(ENTRY)).is_some_and(|text| text == root)
-}
-
 async fn write(
+    what: Spread,
     client: &Client,
     namespace: &str,
     there: Option<&ConfigMap>,
-    root: &str,
+    data: &BTreeMap<String, String>,
 ) -> Result<ConfigMap, kube::Error> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let data = Some(BTreeMap::from([(ENTRY.to_owned(), root.to_owned())]));
+    let data = Some(data.clone());
     let labels = Some(BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]));
     match there {
-        Some(map) => maps.replace(NAME, &PostParams::default(), &ConfigMap { data, ..map.clone() }).await,
+        Some(map) => maps.replace(what.name(), &PostParams::default(), &ConfigMap { data, ..map.clone() }).await,
         None => {
-            let metadata = ObjectMeta { name: Some(NAME.to_owned()), labels, ..Default::default() };
+            let metadata = ObjectMeta { name: Some(what.name().to_owned()), labels, ..Default::default() };
             maps.create(&PostParams::default(), &ConfigMap { metadata, data, ..Default::default() }).await
         }
     }

@@ -32,7 +32,8 @@ pub(crate) struct Control {
     table: Arc<Mutex<Option<Table>>>,
     streams: mpsc::Receiver<Told>,
     serving: Option<Runtime>,
-    _authority: tempfile::TempDir,
+    /// The files of the authority, as if plugged in.
+    pub(crate) authority: tempfile::TempDir,
 }
 
 /// A stream of a proxy, from the control plane's side.
@@ -65,7 +66,7 @@ impl Control {
             let server = tonic::transport::Server::builder().add_service(service).add_service(certificates);
             server.serve_with_incoming(incoming).await.unwrap();
         });
-        Self { address, token, table, streams, serving: Some(runtime), _authority: directory }
+        Self { address, token, table, streams, serving: Some(runtime), authority: directory }
     }
 
     /// The next stream that the proxy opens.

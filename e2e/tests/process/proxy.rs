@@ -40,6 +40,7 @@ impl Process {
             authority: control.address.to_string(),
             discovery_roots: None,
             authority_roots: None,
+            authority_crl: control.authority.path().join("ca-crl.pem"),
             token: token.path().to_owned(),
             control_plane_name: "istiod".into(),
             state_directory: None,

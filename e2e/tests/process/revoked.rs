@@ -10,8 +10,8 @@ use mesh_tls::{
     ServerSettings, ServerTls, Versions,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    IsCa, KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
 };
 
 use super::*;
@@ -20,21 +20,33 @@ const REVOKED: u64 = 7;
 const GOOD: u64 = 8;
 const HOST: &str = "shop.example.com";
 
-/// An authority of the world outside.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: String,
+}
 
 impl Authority {
+    /// One of the world outside.
     fn new() -> Self {
         let mut params = named("an authority outside", Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    /// The mesh's own, by its files.
+    fn of_mesh(directory: &Path) -> Self {
+        let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+        let (root, key) = (read("root-cert.pem"), KeyPair::from_pem(&read("ca-key.pem")).unwrap());
+        Self { issuer: Issuer::from_ca_cert_pem(&root, key).unwrap(), root }
     }
 
     fn issue(&self, host: &str, serial: u64) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = named(host, vec![host.to_owned()]);
         params.serial_number = Some(serial.into());
-        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
     fn keyed(&self, host: &str, serial: u64) -> KeyedCertificate {
@@ -57,11 +69,11 @@ impl Authority {
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        params.signed_by(&self.0).unwrap().pem().unwrap()
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     fn roots(&self) -> Roots {
-        Roots::from_pem(self.0.pem().as_bytes(), "test root").unwrap()
+        Roots::from_pem(self.root.as_bytes(), "test root").unwrap()
     }
 }
 
@@ -77,7 +89,7 @@ fn mutual(port: u16, origin: u16, authority: &Authority, crl: &str) -> Table {
     let (chain, key) = authority.issue(HOST, 1);
     let tls = "protocol: HTTPS}, hosts: ['*'], tls: {mode: MUTUAL, credentialName: shop}}]";
     let gateway = edge(port, "http", &[origin]).replace("protocol: HTTP}, hosts: ['*']}]", tls);
-    let root = authority.0.pem();
+    let root = &authority.root;
     let data = format!("{{tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {root:?}, ca.crl: {crl:?}}}");
     resources(&format!("{gateway}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: shop}}\nstringData: {data}\n"))
 }
@@ -138,12 +150,32 @@ fn torn(name: &str, authority: &Authority) -> Any {
         ..Default::default()
     };
     let context = tls::CertificateValidationContext {
-        trusted_ca: Some(source(&authority.0.pem())),
+        trusted_ca: Some(source(&authority.root)),
         crl: Some(source("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")),
         ..Default::default()
     };
     let secret = tls::Secret { name: name.to_owned(), r#type: Some(tls::secret::Type::ValidationContext(context)) };
     Any { type_url: Kind::Secret.url().to_owned(), value: secret.encode_to_vec() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workload_that_the_meshs_authority_has_revoked_is_let_in_no_more() {
+    let (origin, _) = origin().await;
+    let tls = "protocol: HTTPS}, hosts: ['*'], tls: {mode: ISTIO_MUTUAL}}]";
+    let gateway = edge(18_111, "http", &[origin]).replace("protocol: HTTP}, hosts: ['*']}]", tls);
+    let control = Control::start(resources(&gateway)).await;
+    let authority = Authority::of_mesh(control.authority.path());
+    let process = Process::start(&control, [127, 0, 11, 11]);
+    process.ready().await;
+    assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_some(), "without a list");
+
+    let crl = control.authority.path().join("ca-crl.pem");
+    put(&crl, &authority.revokes(&[REVOKED]));
+    assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_none());
+    assert!(ask(&mut open(&authority, GOOD, 18_111).await).await.is_some());
+    std::fs::remove_file(&crl).unwrap();
+    assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_some(), "nothing is revoked any more");
+    process.end().await.unwrap();
 }
 
 /// An origin behind TLS that answers one request on a connection.
@@ -179,7 +211,7 @@ async fn a_server_that_is_revoked_in_a_file_is_called_no_more() {
     let origin = secure_origin(authority.keyed("origin.example.com", REVOKED)).await;
     let directory = tempfile::tempdir().unwrap();
     let (root, crl) = (directory.path().join("ca.pem"), directory.path().join("crl.pem"));
-    std::fs::write(&root, authority.0.pem()).unwrap();
+    std::fs::write(&root, &authority.root).unwrap();
     put(&crl, &authority.revokes(&[GOOD]));
     let files = format!("caCertificates: {}, caCrl: {}", root.display(), crl.display());
     let rule = format!(

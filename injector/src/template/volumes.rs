@@ -11,6 +11,7 @@ const MOUNTS: &[(&str, &str)] = &[
     ("credential-socket", "/var/run/secrets/credential-uds"),
     ("workload-certs", "/var/run/secrets/workload-spiffe-credentials"),
     ("istiod-ca-cert", "/var/run/secrets/istio"),
+    ("istio-ca-crl", "/var/run/secrets/istio/crl"),
     ("istio-data", "/var/lib/istio/data"),
     ("istio-envoy", "/etc/istio/proxy"),
     ("istio-token", "/var/run/secrets/tokens"),
@@ -49,6 +50,8 @@ fn source(name: &str) -> Value {
     match name {
         "istio-envoy" => json!({ "emptyDir": { "medium": "Memory" } }),
         "istiod-ca-cert" => json!({ "configMap": { "name": "istio-ca-root-cert" } }),
+        // There is one only if something is revoked.
+        "istio-ca-crl" => json!({ "configMap": { "name": "istio-ca-crl", "optional": true } }),
         // Citadel believes tokens for its own audience only; half a day is renewed long before by the kubelet.
         "istio-token" => json!({ "projected": { "sources": [{ "serviceAccountToken": {
             "path": "istio-token", "audience": "istio-ca", "expirationSeconds": 43200,

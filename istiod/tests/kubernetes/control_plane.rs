@@ -25,6 +25,11 @@ pub(crate) struct Istiod {
 impl Istiod {
     /// Starts a replica of the cluster's control plane, and waits until it is ready.
     pub(crate) async fn start(cluster: &Cluster, pod: &str) -> Self {
+        Self::start_with(cluster, pod, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn start_with(cluster: &Cluster, pod: &str, arguments: &[String]) -> Self {
         let [plain, secure, webhooks, monitoring, http] = free_ports();
         let process = Command::new(env!("CARGO_BIN_EXE_istiod"))
             .args(["discovery", "--domain", "cluster.local", "--keepaliveMaxServerConnectionAge", "30m"])
@@ -33,6 +38,7 @@ impl Istiod {
             .args([format!("--grpcAddr={plain}"), format!("--secureGRPCAddr={secure}")])
             .args([format!("--httpsAddr={webhooks}"), format!("--monitoringAddr={monitoring}")])
             .arg(format!("--httpAddr={http}"))
+            .args(arguments)
             .env("POD_NAMESPACE", "istio-system")
             .env("POD_NAME", pod)
             .env("INJECTION_WEBHOOK_CONFIG_NAME", "istio-sidecar-injector-istio-system")

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -42,6 +43,7 @@ struct Shared {
     version: watch::Sender<u64>,
     minute: AtomicU32,
     identity: OnceLock<Box<str>>,
+    authority_crl: OnceLock<PathBuf>,
 }
 
 /// How configuration stands, for readiness and the admin interface.
@@ -98,6 +100,7 @@ impl Config {
             version: watch::Sender::new(0),
             minute: AtomicU32::new(0),
             identity: OnceLock::new(),
+            authority_crl: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -191,6 +194,16 @@ impl Config {
     /// Who we are, as a SPIFFE URI, once that was told.
     pub fn identity(&self) -> Option<&str> {
         self.shared.identity.get().map(|uri| &**uri)
+    }
+
+    /// Where revocation lists of the mesh's own authority would be; told once, before workers begin.
+    pub fn set_authority_crl(&self, file: &Path) {
+        let _ = self.shared.authority_crl.set(file.into());
+    }
+
+    /// Where revocation lists of the mesh's own authority would be, if that was told.
+    pub fn authority_crl(&self) -> Option<&Path> {
+        self.shared.authority_crl.get().map(PathBuf::as_path)
     }
 
     /// The workload's own keys and the mesh's roots, from the identity agent; `None` leaves what is held.

@@ -31,6 +31,7 @@ fn istiod_may_do_what_it_needs_and_no_more(cluster: &Cluster) {
         "update secrets/istio-ca-secret -n istio-system",
         "create configmaps -n shop",
         "patch configmaps/istio-ca-root-cert -n shop",
+        "update configmaps/istio-ca-crl -n shop",
         "watch configmaps -n istio-system",
         "create tokenreviews.authentication.k8s.io",
         "create subjectaccessreviews.authorization.k8s.io",
