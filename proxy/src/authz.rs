@@ -36,6 +36,14 @@ pub fn check(filters: &[Arc<Rbac>], subject: &Subject<'_>) -> Result<(), Fault> 
     })
 }
 
+/// What AUDIT policies (Envoy's action `LOG`) say: true if one of them matches; `None` if there are none. They decide
+/// nothing.
+pub fn audited(filters: &[Arc<Rbac>], subject: &Subject<'_>) -> Option<bool> {
+    let mut asked = filters.iter().filter(|filter| !filter.shadow && filter.action == PolicyAction::Log).peekable();
+    asked.peek()?;
+    Some(asked.any(|filter| filter.policies.iter().any(|policy| policy_matches(policy, subject))))
+}
+
 fn policy_matches(policy: &Policy, subject: &Subject<'_>) -> bool {
     let holds = |condition: &Condition| holds(condition, subject);
     policy.permissions.iter().any(holds) && policy.principals.iter().any(holds)
@@ -95,6 +103,7 @@ mod tests {
             peer: ([10, 0, 0, 7], 4000).into(),
             local: ([10, 0, 0, 1], 15006).into(),
             destination: ([10, 0, 0, 1], 9080).into(),
+            audited: None,
             sni: None,
             tls,
         }
@@ -126,6 +135,22 @@ mod tests {
         assert_eq!(ask(&deny, Some(reviews)), Err("rbac_access_denied_matched_policy[d]".into()));
         assert_eq!(ask(&deny, None), Ok(()));
         assert!(ask(&[rbac(PolicyAction::Allow, "a", Condition::Any), deny[0].clone()], Some(reviews)).is_err());
+    }
+
+    #[test]
+    fn audit_notes_and_decides_nothing() {
+        let reviews = "spiffe://cluster.local/ns/default/sa/reviews";
+        let log = [rbac(PolicyAction::Log, "l", is(reviews))];
+        let ask = |filters: &[Arc<Rbac>], who: Option<&str>| {
+            let conn = conn(who);
+            let subject = Subject { conn: &conn, head: None };
+            (check(filters, &subject).is_ok(), audited(filters, &subject))
+        };
+        assert_eq!(ask(&log, Some(reviews)), (true, Some(true)));
+        assert_eq!(ask(&log, None), (true, Some(false)));
+        assert_eq!(ask(&[rbac(PolicyAction::Deny, "d", is(reviews))], None), (true, None));
+        let denied = [log[0].clone(), rbac(PolicyAction::Deny, "d", Condition::Any)];
+        assert_eq!(ask(&denied, Some(reviews)), (false, Some(true)), "what is refused is noted too");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct ConnInfo {
     pub sni: Option<Box<str>>,
     /// Set if we terminated TLS.
     pub tls: Option<PeerTls>,
+    /// Whether an AUDIT policy for connections matched, if there are any.
+    pub audited: Option<bool>,
     /// What the peer's proxy told of its workload, with its first request over mutual TLS.
     pub peer_workload: OnceCell<Arc<PeerWorkload>>,
 }

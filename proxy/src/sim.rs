@@ -135,6 +135,7 @@ impl Simulation {
             peer: connection.source,
             local: connection.destination,
             destination: connection.destination,
+            audited: None,
             sni: None,
             tls,
         };

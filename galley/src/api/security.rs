@@ -123,7 +123,7 @@ words! {
         Allow = "ALLOW",
         /// Refused, before anything is allowed.
         Deny = "DENY",
-        /// Noted.
+        /// Marked in the access log (`envoy.common:access_log_hint`), and otherwise let be.
         Audit = "AUDIT",
         /// Another service decides.
         Custom = "CUSTOM",

@@ -36,7 +36,7 @@ impl Checker<'_> {
 
     pub(super) fn authorization_policy(&mut self, spec: &AuthorizationPolicy) {
         let path = FieldPath::default().field("spec");
-        if matches!(spec.action, AuthorizationPolicyAction::Custom | AuthorizationPolicyAction::Audit) {
+        if spec.action == AuthorizationPolicyAction::Custom {
             self.unserved(&path.field("action"));
         }
         if spec.target_ref.is_some() {
@@ -48,9 +48,17 @@ impl Checker<'_> {
         if spec.provider.is_some() && spec.action != AuthorizationPolicyAction::Custom {
             self.error(Code::Invalid, &path.field("provider"), "goes with the action CUSTOM alone");
         }
-        if spec.action == AuthorizationPolicyAction::Deny && spec.rules.is_empty() {
-            let message = "must be set: DENY without rules refuses nothing; `rules: [{}]` refuses everything";
-            self.error(Code::Missing, &path.field("rules"), message);
+        let without_rules = match spec.action {
+            AuthorizationPolicyAction::Deny => {
+                "must be set: DENY without rules refuses nothing; `rules: [{}]` refuses everything"
+            }
+            AuthorizationPolicyAction::Audit => {
+                "must be set: AUDIT without rules notes nothing; `rules: [{}]` notes everything"
+            }
+            _ => "",
+        };
+        if spec.rules.is_empty() && !without_rules.is_empty() {
+            self.error(Code::Missing, &path.field("rules"), without_rules);
         }
         for (index, rule) in spec.rules.iter().enumerate() {
             self.rule(rule, &path.field("rules").index(index));

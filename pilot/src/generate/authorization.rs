@@ -28,7 +28,7 @@ const NETWORK: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
 /// Istio's annotation of a policy whose effect is only to be noted.
 const DRY_RUN: &str = "istio.io/dry-run";
 
-/// The policies of a workload, DENY before ALLOW.
+/// The policies of a workload: AUDIT, which only marks, before DENY before ALLOW.
 #[derive(Default)]
 pub(super) struct Policies {
     enforced: Rules,
@@ -39,6 +39,7 @@ pub(super) struct Policies {
 
 #[derive(Default)]
 struct Rules {
+    audit: Vec<Named>,
     deny: Vec<Named>,
     allow: Option<Vec<Named>>,
 }
@@ -51,8 +52,8 @@ struct Named {
 }
 
 impl Policies {
-    /// Those of the root namespace and the workload's own that select it. CUSTOM and AUDIT policies, and those that name
-    /// what is not served, take nothing away here: they are refused when they are read, or only noted.
+    /// Those of the root namespace and the workload's own that select it. CUSTOM policies, and those that name what is
+    /// not served, take nothing away here: they are refused when they are read.
     pub(super) fn of(world: &World, proxy: &Proxy) -> Self {
         let mut found = Self { trust_domains: world.trust_domains().cloned().collect(), ..Self::default() };
         for object in world.objects.authorization_policies.values() {
@@ -72,7 +73,8 @@ impl Policies {
             match object.spec.action {
                 Action::Allow => place.allow.get_or_insert_default().extend(rules),
                 Action::Deny => place.deny.extend(rules),
-                Action::Audit | Action::Custom => {}
+                Action::Audit => place.audit.extend(rules),
+                Action::Custom => {}
             }
         }
         found
@@ -88,7 +90,7 @@ impl Policies {
         tried.chain(enforced).map(message).collect()
     }
 
-    /// Filters for connections. What asks for a request: an ALLOW rule cannot be met by bytes, a DENY rule is met by
+    /// Filters for connections. What asks for a request: an ALLOW rule cannot be met by bytes, a DENY or AUDIT rule is met by
     /// what of it concerns connections (Istio's rule: fail closed).
     pub(super) fn network(&self) -> Vec<Filter> {
         let empty = || NetworkRbac { stat_prefix: "tcp.".to_owned(), ..Default::default() };
@@ -101,19 +103,21 @@ impl Policies {
     }
 
     fn rules(&self, rules: &Rules, http: bool) -> Vec<rbac::Rbac> {
-        let deny = (!rules.deny.is_empty()).then(|| self.filter(rbac::rbac::Action::Deny, &rules.deny, http));
-        let allow = rules.allow.as_ref().map(|allow| self.filter(rbac::rbac::Action::Allow, allow, http));
-        deny.into_iter().chain(allow).collect()
+        use rbac::rbac::Action::{Allow, Deny, Log};
+        let audit = (!rules.audit.is_empty()).then(|| self.filter(Log, &rules.audit, http));
+        let deny = (!rules.deny.is_empty()).then(|| self.filter(Deny, &rules.deny, http));
+        let allow = rules.allow.as_ref().map(|allow| self.filter(Allow, allow, http));
+        audit.into_iter().chain(deny).chain(allow).collect()
     }
 
     fn filter(&self, action: rbac::rbac::Action, rules: &[Named], http: bool) -> rbac::Rbac {
-        let deny = action == rbac::rbac::Action::Deny;
-        let policies = rules.iter().filter_map(|one| Some((one.name.clone(), self.policy(one, http, deny)?)));
+        let wide = action != rbac::rbac::Action::Allow;
+        let policies = rules.iter().filter_map(|one| Some((one.name.clone(), self.policy(one, http, wide)?)));
         rbac::Rbac { action: action as i32, policies: policies.collect::<HashMap<_, _>>(), ..Default::default() }
     }
 
-    fn policy(&self, Named { rule, namespace, .. }: &Named, http: bool, deny: bool) -> Option<rbac::Policy> {
-        let mut maker = Maker { http, deny, namespace, trust_domains: &self.trust_domains, impossible: false };
+    fn policy(&self, Named { rule, namespace, .. }: &Named, http: bool, wide: bool) -> Option<rbac::Policy> {
+        let mut maker = Maker { http, wide, namespace, trust_domains: &self.trust_domains, impossible: false };
         let conditions: Vec<rbac::Principal> =
             rule.when.iter().filter_map(|one| maker.principal_condition(one)).collect();
         let targets: Vec<rbac::Permission> =
@@ -138,7 +142,8 @@ impl Policies {
 /// Makes conditions, and notes when one cannot be met.
 struct Maker<'a> {
     http: bool,
-    deny: bool,
+    /// For DENY and AUDIT what cannot be asked is left out; for ALLOW it cannot be met.
+    wide: bool,
     /// The policy's.
     namespace: &'a str,
     /// The mesh's own, and its aliases.
@@ -147,9 +152,9 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// A condition on a request: without requests an ALLOW rule cannot be met, and a DENY rule does without it.
+    /// A condition on a request: without requests an ALLOW rule cannot be met, and others do without it.
     fn needs_request(&mut self) -> bool {
-        if !self.http && !self.deny {
+        if !self.http && !self.wide {
             self.impossible = true;
         }
         self.http
@@ -261,7 +266,7 @@ impl Maker<'_> {
                 let known = key.starts_with("source.") || key == "remote.ip" || key.starts_with("request.headers[");
                 // What is not known is met by nobody: an ALLOW does not allow more, and a DENY is told apart by its
                 // other conditions.
-                self.impossible |= !known && !self.deny;
+                self.impossible |= !known && !self.wide;
                 return None;
             }
         };

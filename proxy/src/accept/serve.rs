@@ -57,6 +57,7 @@ pub(super) async fn connection(
         peer,
         local,
         destination,
+        audited: None,
         sni: None,
         tls: None,
     };
@@ -74,6 +75,7 @@ pub(super) async fn connection(
             First::Endpoint(chain, opened) => {
                 let Terminal::Tcp(proxy) = &chain.terminal else { return Err("no chain for bytes".into()) };
                 let stream = Stream::plain(socket).with_early(early);
+                conn.audited = authz::audited(&chain.rbac, &Subject { conn: &conn, head: None });
                 tcp::carry(worker, &conn, proxy, stream, opened).await;
                 return Ok(());
             }
@@ -88,6 +90,7 @@ pub(super) async fn connection(
     }
     authz::check(&chain.rbac, &Subject { conn: &conn, head: None })
         .map_err(|fault| format!("refused: {}", fault.details()))?;
+    conn.audited = authz::audited(&chain.rbac, &Subject { conn: &conn, head: None });
     match &chain.terminal {
         Terminal::Http(settings) => {
             let live = Live::new(settings.clone(), facts, snapshot.version);

@@ -143,6 +143,7 @@ mod tests {
             peer,
             local: destination,
             destination,
+            audited: None,
             sni: None,
             tls: None,
         };

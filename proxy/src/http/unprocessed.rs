@@ -45,6 +45,7 @@ mod tests {
             peer: address,
             local: address,
             destination: address,
+            audited: None,
             sni: None,
             tls: Some(PeerTls { identity, ..PeerTls::default() }),
             peer_workload: Default::default(),

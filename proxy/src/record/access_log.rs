@@ -134,6 +134,8 @@ impl<'a> Line<'a> {
         let value = match name {
             "REQ" => argument.split('?').find_map(|field| self.requested(field)),
             "RESP" if argument.eq_ignore_ascii_case("x-envoy-upstream-service-time") => self.upstream_time(),
+            // Envoy's RBAC filter says of the action LOG here whether a policy matched.
+            "DYNAMIC_METADATA" if argument == "envoy.common:access_log_hint" => self.audited(),
             _ => self.value(name),
         };
         match value.filter(|value| !value.is_empty()) {
@@ -202,6 +204,14 @@ impl<'a> Line<'a> {
             _ => return None,
         };
         Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    fn audited(&self) -> Option<String> {
+        let audited = match &self.what {
+            What::Request(record) => record.audited,
+            What::Connection(_) => self.conn.audited,
+        };
+        audited.map(|audited| audited.to_string())
     }
 
     fn upstream_time(&self) -> Option<String> {

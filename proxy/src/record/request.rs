@@ -37,6 +37,8 @@ pub struct RequestRecord {
     pub request_id: Option<Box<[u8]>>,
     /// `x-forwarded-for`, as sent on.
     pub forwarded_for: Option<Box<[u8]>>,
+    /// Whether an AUDIT policy matched, if there are any.
+    pub audited: Option<bool>,
     /// The route that took it.
     pub route: Option<Arc<Route>>,
     /// The cluster that it went to, or would have.
@@ -83,6 +85,7 @@ impl RequestRecord {
             user_agent: head.fields.get(b"user-agent").map(Into::into),
             request_id: None,
             forwarded_for: None,
+            audited: None,
             route: None,
             cluster: None,
             service: None,
@@ -104,6 +107,7 @@ impl RequestRecord {
     /// What was decided, and what the request looks like now that it was edited.
     pub fn decided(&mut self, decision: &Decision, head: &RequestHead) {
         self.route = decision.route.clone();
+        self.audited = decision.audited;
         self.request_id = head.fields.get(b"x-request-id").map(Into::into);
         self.forwarded_for = head.fields.get(b"x-forwarded-for").map(Into::into);
         if let Action::Forward(forward) = &decision.action {

@@ -28,8 +28,17 @@ pub async fn decide(
     head: &mut RequestHead,
 ) -> Decision {
     let grpc = head.is_grpc();
-    let mut open =
-        Open { config, conn, http, snapshot, host: None, route: None, response_fields: Vec::new(), weighted: 0 };
+    let mut open = Open {
+        config,
+        conn,
+        http,
+        snapshot,
+        host: None,
+        route: None,
+        audited: None,
+        response_fields: Vec::new(),
+        weighted: 0,
+    };
     match open.action(head).await {
         Ok((delay, action)) => open.close(delay, action),
         Err(fault) => open.close(None, Action::Answer(Answer::of(fault, grpc, conn.kind))),
@@ -44,6 +53,7 @@ struct Open<'a> {
     snapshot: Arc<Snapshot>,
     host: Option<Arc<VirtualHost>>,
     route: Option<Arc<Route>>,
+    audited: Option<bool>,
     response_fields: Vec<(&'static str, String)>,
     weighted: usize,
 }
@@ -59,7 +69,10 @@ impl Open<'_> {
         }
         // Permission comes before everything that could tell a stranger what there is.
         let policies = self.route.as_ref().and_then(|route| route.rbac.as_deref()).unwrap_or(&self.http.filters.rbac);
-        authz::check(policies, &Subject { conn: self.conn, head: Some(head) })?;
+        let subject = Subject { conn: self.conn, head: Some(head) };
+        let (audited, permitted) = (authz::audited(policies, &subject), authz::check(policies, &subject));
+        self.audited = audited;
+        permitted?;
         let found = found?;
         let no_route =
             || Fault::new(Cause::NoRoute, Step::Route).because(format!("no route of {} matches", found.host.name));
@@ -204,6 +217,7 @@ impl Open<'_> {
             snapshot: self.snapshot,
             route: self.route,
             host: self.host,
+            audited: self.audited,
             delay,
             action,
             response_fields: self.response_fields,

@@ -18,6 +18,8 @@ pub struct Decision {
     pub route: Option<Arc<Route>>,
     /// The virtual host of that route.
     pub host: Option<Arc<VirtualHost>>,
+    /// Whether an AUDIT policy matched, if there are any.
+    pub audited: Option<bool>,
     /// Injected delay before anything else is done.
     pub delay: Option<Duration>,
     /// What is done.

@@ -138,6 +138,7 @@ fn conn(peer: SocketAddr, local: SocketAddr) -> ConnInfo {
         peer,
         local,
         destination: local,
+        audited: None,
         sni: None,
         tls: None,
     }
