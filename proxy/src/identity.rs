@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mesh_runtime::{Backoff, Blocker};
+use mesh_runtime::Blocker;
 use mesh_tls::{CertificateRequest, ClientSettings, ClientTls, PeerTest, Roots, Versions, grpc, server_name};
 use tonic::Request;
 use weft_proto::certificates::istio_certificate_service_client::IstioCertificateServiceClient;
@@ -12,6 +12,7 @@ use weft_proto::certificates::{self, CertificateResponse};
 
 use crate::config::Settings;
 use crate::model::ServerKeys;
+use crate::reconnect::Reconnect;
 use crate::xds::Config;
 
 /// Wished lifetime of a certificate; the authority has the last word.
@@ -26,12 +27,12 @@ const LONGEST_TOKEN: u64 = 64 * 1024;
 /// Keeps the workload's certificate good, for ever. `blocker` is dropped with the first certificate.
 pub async fn keep(settings: Settings, config: Config, blocker: Blocker) {
     let mut blocker = Some(blocker);
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+    let mut reconnect = Reconnect::new(Duration::from_millis(200), Duration::from_secs(30));
     loop {
         let roots = read(settings.authority_roots.as_deref()).await;
         match renew(&settings, &config).await {
             Ok(good_for) => {
-                backoff.reset();
+                reconnect.reset();
                 blocker.take();
                 let wait = good_for.mul_f64(0.45 + 0.1 * fastrand::f64());
                 tracing::info!("certificate good for {} s, renewed in {} s", good_for.as_secs(), wait.as_secs());
@@ -43,7 +44,7 @@ pub async fn keep(settings: Settings, config: Config, blocker: Blocker) {
                 }
             }
             Err(error) => {
-                let delay = backoff.next_delay();
+                let delay = reconnect.after(&error);
                 tracing::warn!("no certificate from {}: {error:#}; next try in {delay:.1?}", settings.authority);
                 tokio::time::sleep(delay).await;
             }

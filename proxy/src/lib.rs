@@ -20,6 +20,7 @@ pub mod identity;
 pub mod model;
 pub mod pool;
 mod proxy_header;
+mod reconnect;
 pub mod record;
 mod retry;
 pub mod route;

@@ -26,6 +26,12 @@ impl Backoff {
         ceiling.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
+    /// As [`next_delay`](Self::next_delay), but at most `most`; later waits grow from there.
+    pub fn next_delay_at_most(&mut self, most: Duration) -> Duration {
+        self.next = self.next.min(most.max(self.min));
+        self.next_delay()
+    }
+
     /// Sleeps for the next wait.
     pub async fn wait(&mut self) {
         tokio::time::sleep(self.next_delay()).await;
@@ -53,6 +59,19 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next_delay() <= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_lower_ceiling_holds_for_as_long_as_it_is_asked_for() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        for _ in 0..20 {
+            backoff.next_delay();
+        }
+        for _ in 0..20 {
+            assert!(backoff.next_delay_at_most(Duration::from_secs(2)) <= Duration::from_secs(2));
+        }
+        assert!(backoff.next_delay() <= Duration::from_secs(4), "it grows from there");
+        assert!(backoff.next_delay_at_most(Duration::ZERO) <= Duration::from_secs(1), "never less than the minimum");
     }
 
     proptest! {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use envoy_types::pb::envoy::config::core::v3::Node as WireNode;
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use envoy_types::pb::google::rpc::Status as RpcStatus;
-use mesh_runtime::{Backoff, Blocker};
+use mesh_runtime::Blocker;
 use mesh_tls::grpc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use super::demand::{Demand, DemandError};
 use super::state::{State, Type};
 use crate::config::{Node, Settings};
 use crate::identity;
+use crate::reconnect::Reconnect;
 
 /// The largest message that is taken; thousands of services fit.
 const MOST: usize = 256 * 1024 * 1024;
@@ -70,14 +71,12 @@ struct Client {
 
 impl Client {
     async fn run(mut self) {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+        let mut reconnect = Reconnect::new(Duration::from_millis(100), Duration::from_secs(10));
         loop {
-            let ended = self.stream(&mut backoff).await;
-            let reason = match ended {
-                Ok(()) => "the control plane ended the stream".to_owned(),
-                Err(error) => format!("{error:#}"),
-            };
-            let delay = backoff.next_delay();
+            let ended = self.stream(&mut reconnect).await;
+            let error = ended.err().unwrap_or_else(|| anyhow!("the control plane ended the stream"));
+            let reason = format!("{error:#}");
+            let delay = reconnect.after(&error);
             tracing::warn!("xDS from {}: {reason}; again in {delay:.1?}", self.settings.discovery);
             self.config.set_status(|status| {
                 status.connected = false;
@@ -108,7 +107,7 @@ impl Client {
     }
 
     /// One stream, to its end.
-    async fn stream(&mut self, backoff: &mut Backoff) -> Result<()> {
+    async fn stream(&mut self, reconnect: &mut Reconnect) -> Result<()> {
         let settings = &self.settings;
         let secure =
             settings.discovery_roots.as_deref().map(|roots| identity::secure(roots, &settings.control_plane_name));
@@ -159,7 +158,7 @@ impl Client {
                 }
             };
             let Some(response) = message else { return Ok(()) };
-            backoff.reset();
+            reconnect.reset();
             self.take(response, &requests).await?;
             late = if self.state.is_complete() {
                 self.publish();
