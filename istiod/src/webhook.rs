@@ -2,6 +2,7 @@
 
 mod bundle;
 mod inject;
+mod proof;
 mod serve;
 mod validate;
 

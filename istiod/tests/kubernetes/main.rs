@@ -8,4 +8,5 @@ mod control_plane;
 mod identity;
 mod leading;
 mod objects;
+mod proxy;
 mod revocations;

@@ -1,16 +1,12 @@
 //! What becomes of an object: taken or refused at the door, and told of in its status.
 
-use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::envoy::service::discovery::v3 as ads;
-use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use galley::Kind;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cluster_support::{Cluster, is_possible, virtual_service};
 use crate::control_plane::{Istiod, condition, root_in, until};
+use crate::proxy::connect;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_status_says_whether_an_object_is_valid_and_who_has_it() {
@@ -33,7 +29,7 @@ async fn the_status_says_whether_an_object_is_valid_and_who_has_it() {
     assert_eq!(good["status"]["observedGeneration"], 1);
     assert_eq!(good["status"]["proxies"], json!({"current": 0, "total": 0}));
 
-    let _proxy = connect(&istiod).await;
+    let _proxy = connect(&istiod, "web-0", true).await;
     let one = json!({"current": 1, "total": 1});
     status(&cluster, "good", |object| object["status"]["proxies"] == one).await;
 
@@ -57,38 +53,34 @@ async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
     let cluster = Cluster::start().await;
     cluster.namespace("istio-system").await;
     cluster.define(Kind::VirtualService, &["v1"]).await;
-    let configurations = cluster.validating_webhooks();
-    let rules = json!([{"operations": ["CREATE", "UPDATE"], "apiGroups": ["networking.istio.io"], "apiVersions": ["*"], "resources": ["*"]}]);
-    let webhook = |client: Value| {
-        json!([{"name": "validation.istio.io", "clientConfig": client, "rules": rules, "failurePolicy": "Ignore",
-                "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10}])
-    };
-    let configuration = |name: &str, client: Value| {
-        let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-                            "metadata": {"name": name}, "webhooks": webhook(client)});
-        serde_json::from_value(object).unwrap()
-    };
-    let service = json!({"service": {"name": "istiod", "namespace": "istio-system", "path": "/validate"}});
-    configurations
-        .create(&PostParams::default(), &configuration("istio-validator-istio-system", service))
-        .await
-        .unwrap();
+    cluster.define(Kind::Gateway, &["v1"]).await;
     let istiod = Istiod::start(&cluster, "istiod-0").await;
+    let configurations = cluster.validating_webhooks();
+    let name = "istio-validator-istio-system";
+    let port = istiod.webhooks.port();
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name},
+        "webhooks": [{
+            "name": "validation.istio.io", "failurePolicy": "Ignore", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {"service": {"name": "istiod", "namespace": "istio-system", "path": "/validate", "port": port}},
+            "rules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": ["networking.istio.io"], "apiVersions": ["*"], "resources": ["*"]}],
+        }],
+    });
+    let configuration = serde_json::from_value(configuration).unwrap();
+    configurations.create(&PostParams::default(), &configuration).await.unwrap();
 
-    // The root is written into the configuration, and validation becomes binding.
-    let bundle = until("the configuration is right", || async {
-        let object = configurations.get("istio-validator-istio-system").await.ok()?;
-        let webhook = object.data.pointer("/webhooks/0")?;
-        let bundle = webhook.pointer("/clientConfig/caBundle")?.as_str()?.to_owned();
-        (webhook["failurePolicy"] == "Fail").then_some(bundle)
+    // The root is written into the configuration. There is no Service yet by which the API server could ask.
+    let webhook = || async { configurations.get(name).await.ok()?.data.pointer("/webhooks/0").cloned() };
+    let rooted = until("the configuration has the root", || async {
+        webhook().await.filter(|webhook| !webhook["clientConfig"]["caBundle"].is_null())
     })
     .await;
-    // No Service is reachable here: the API server is told the address instead.
-    configurations.delete("istio-validator-istio-system", &Default::default()).await.unwrap();
-    let url = format!("https://localhost:{}/validate", istiod.webhooks.port());
-    let mut direct = configuration("direct", json!({"url": url, "caBundle": bundle}));
-    direct.data["webhooks"][0]["failurePolicy"] = "Fail".into();
-    configurations.create(&PostParams::default(), &direct).await.unwrap();
+    assert_eq!(rooted["failurePolicy"], "Ignore", "nothing has proven that it answers");
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istiod", "namespace": "istio-system"},
+                         "spec": {"type": "ExternalName", "externalName": "localhost"}});
+    cluster.create(Kind::Service, service).await;
+    until("validation is binding", || async { webhook().await.filter(|webhook| webhook["failurePolicy"] == "Fail") })
+        .await;
 
     let wrong = virtual_service("wrong", json!({"url": {"prefix": "/"}}));
     let wrong = serde_json::from_value(wrong).unwrap();
@@ -131,39 +123,11 @@ async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
 }
 
 /// The object once its status is as wanted.
-async fn status(cluster: &Cluster, name: &str, test: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn status(cluster: &Cluster, name: &str, test: impl Fn(&Value) -> bool) -> Value {
     let api = cluster.api(Kind::VirtualService);
     until("the status is as wanted", || async {
         let object = serde_json::to_value(api.get(name).await.ok()?).ok()?;
         test(&object).then_some(object)
     })
     .await
-}
-
-/// A proxy that takes every cluster there is, for as long as the result lives.
-async fn connect(istiod: &Istiod) -> mpsc::Sender<ads::DeltaDiscoveryRequest> {
-    let url = format!("http://{}", istiod.plain);
-    let channel = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-    let (sender, requests) = mpsc::channel(16);
-    let request = |nonce: String| ads::DeltaDiscoveryRequest {
-        node: Some(Node {
-            id: "sidecar~10.0.0.1~web-0.default~default.svc.cluster.local".into(),
-            ..Default::default()
-        }),
-        type_url: "type.googleapis.com/envoy.config.cluster.v3.Cluster".into(),
-        response_nonce: nonce,
-        ..Default::default()
-    };
-    sender.send(request(String::new())).await.unwrap();
-    let mut client = AggregatedDiscoveryServiceClient::new(channel);
-    let mut responses = client.delta_aggregated_resources(ReceiverStream::new(requests)).await.unwrap().into_inner();
-    let answers = sender.clone();
-    tokio::spawn(async move {
-        while let Ok(Some(response)) = responses.message().await {
-            if answers.send(request(response.nonce)).await.is_err() {
-                return;
-            }
-        }
-    });
-    sender
 }
