@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const SOURCES: [&str; 1] = ["istio/v1/auth/certificates.proto"];
+const SOURCES: [&str; 2] = ["istio/v1/auth/certificates.proto", "weft/v1/replicas.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for source in SOURCES {

@@ -69,8 +69,8 @@ impl Scope {
         matches!(&*self.revision, "" | "default")
     }
 
-    /// True unless a label leaves the object to another revision.
-    fn covers(&self, label: Option<&str>) -> bool {
+    /// True unless the label `istio.io/rev`, if there is one, leaves the object to another revision.
+    pub fn covers(&self, label: Option<&str>) -> bool {
         label.is_none_or(|label| label == &*self.revision || label == "default" && self.is_default())
     }
 }

@@ -1,21 +1,24 @@
 //! Puts galley, pilot and citadel together.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use citadel::{CertificateServer, Service};
+use citadel::Service;
 use galley::State;
 use mesh_runtime::drain;
 use mesh_tls::{ServerTls, grpc};
 use pilot::{Server, World};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::transport::server::Router;
 
 use crate::door::Door;
 use crate::duties::Duties;
 use crate::flags::Discovery;
-use crate::foundation::Foundation;
+use crate::foundation::{Cluster, Foundation};
+use crate::status::{Sources, Teller, Trust};
 use crate::webhook::{self, Injector};
 use crate::{certificates, pages, report, trust_domain};
 
@@ -36,8 +39,12 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     let own = certificates::follow(authority.clone(), names.clone(), "h2")?;
     let service = || Service::server(authority.clone(), callers.clone(), trust_domain.clone());
     let age = settings.connection_age;
-    serve(settings.plain, None, &plain, service(), age).await?;
-    serve(settings.secure, Some(own), &secure, service(), age).await?;
+    serve(settings.plain, None, server(age).add_service(plain.service()).add_service(service())).await?;
+    let sources = Sources { config: config.clone(), world, xds: plain.clone() };
+    let teller = |cluster: &Cluster| Teller::server(sources.clone(), callers.clone(), &cluster.place.namespace);
+    let teller = cluster.as_ref().map(teller);
+    let services = server(age).add_service(secure.service()).add_service(service()).add_optional_service(teller);
+    serve(settings.secure, Some(own), services).await?;
     if let Some(cluster) = &cluster {
         let place = &cluster.place;
         let injector = Injector::follow(config.clone(), place.scope(), place.native_sidecars);
@@ -47,7 +54,11 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     pages::serve(settings.http, settings.monitoring, plain.clone()).await?;
     let source = if cluster.is_some() { "Kubernetes" } else { "a directory" };
     tracing::info!(config = source, xds = %settings.secure, "ready");
-    let duties = cluster.map(|cluster| Duties::begin(&cluster, &config, &authority, world, plain));
+    let duties = cluster.map(|cluster| {
+        let token = cluster.place.token.clone();
+        let trust = Trust { authority: authority.clone(), port: settings.secure.port(), token };
+        Duties::begin(&cluster, &authority, sources, trust)
+    });
     drain::termination().await.context("signals")?;
     if let Some(duties) = duties {
         duties.end().await;
@@ -75,21 +86,18 @@ fn build(mut config: watch::Receiver<State>, first: Arc<World>) -> watch::Receiv
     receiver
 }
 
-async fn serve(
-    address: std::net::SocketAddr,
-    tls: Option<watch::Receiver<ServerTls>>,
-    xds: &Server,
-    certificates: CertificateServer,
-    age: Option<Duration>,
-) -> Result<()> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
-    let mut server = tonic::transport::Server::builder().http2_keepalive_interval(Some(Duration::from_secs(30)));
-    if let Some(age) = age {
-        server = server.max_connection_age(age).max_connection_age_grace(GRACE);
+fn server(age: Option<Duration>) -> tonic::transport::Server {
+    let server = tonic::transport::Server::builder().http2_keepalive_interval(Some(Duration::from_secs(30)));
+    match age {
+        Some(age) => server.max_connection_age(age).max_connection_age_grace(GRACE),
+        None => server,
     }
-    let server = server.add_service(xds.service()).add_service(certificates);
+}
+
+async fn serve(address: SocketAddr, tls: Option<watch::Receiver<ServerTls>>, services: Router) -> Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
     tokio::spawn(async move {
-        if let Err(error) = server.serve_with_incoming(grpc::incoming(listener, tls)).await {
+        if let Err(error) = services.serve_with_incoming(grpc::incoming(listener, tls)).await {
             tracing::error!("{address}: {error}");
         }
     });

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use citadel::{Authority, Spread};
 use galley::State;
-use pilot::{Server, World};
 use tokio::sync::watch;
 
 use crate::foundation::Cluster;
 use crate::leader::{Leadership, Terms};
+use crate::status::{Sources, Trust};
 use crate::{status, webhook};
 
 /// Istio's name of the lease for what is written into namespaces.
 const NAMESPACES: &str = "istio-namespace-controller-election";
-/// Istio's name of the lease for the status of objects.
+/// Istio's name of the lease for the status of objects; all revisions share it, since they share the objects.
 const STATUS: &str = "istio-status-leader";
 /// The lease for webhooks' configurations; each revision has its own.
 const WEBHOOKS: &str = "istio-webhook-leader";
@@ -28,10 +28,9 @@ impl Duties {
     /// Stands for all of them.
     pub(crate) fn begin(
         cluster: &Cluster,
-        config: &watch::Receiver<State>,
         authority: &watch::Receiver<Arc<Authority>>,
-        world: watch::Receiver<Arc<World>>,
-        xds: Server,
+        sources: Sources,
+        trust: Trust,
     ) -> Self {
         // A restarted container must not take its predecessor's lease for its own.
         let identity = format!("{}_{:08x}", cluster.place.pod, fastrand::u32(..));
@@ -45,12 +44,12 @@ impl Duties {
             tokio::spawn(citadel::spread(
                 what,
                 cluster.client.clone(),
-                namespaces_of(config.clone()),
+                namespaces_of(sources.config.clone()),
                 authority.clone(),
                 namespaces.leads(),
             ));
         }
-        tokio::spawn(status::keep(cluster.clone(), config.clone(), world, xds, status.leads()));
+        tokio::spawn(status::keep(cluster.clone(), sources, trust, status.leads()));
         tokio::spawn(webhook::keep(cluster.clone(), authority.clone(), webhooks.leads()));
         Self { leaderships: vec![namespaces, status, webhooks] }
     }

@@ -78,6 +78,9 @@ pub(crate) struct Place {
     /// Where Kubernetes mounts an authority that was plugged in (Secret `cacerts`).
     #[arg(long, default_value = "/etc/cacerts", hide = true)]
     pub(crate) cacerts: PathBuf,
+    /// The token by which other replicas know this one, for the audience `istio-ca`.
+    #[arg(long, default_value = "/var/run/secrets/tokens/istio-token", hide = true)]
+    pub(crate) token: PathBuf,
 }
 
 impl Place {

@@ -6,3 +6,9 @@ pub mod certificates {
     #![expect(missing_docs, reason = "generated; the .proto file has the words")]
     tonic::include_proto!("istio.v1.auth");
 }
+
+/// `weft.v1`: what the replicas of a control plane ask each other.
+pub mod replicas {
+    #![expect(missing_docs, reason = "generated; the .proto file has the words")]
+    tonic::include_proto!("weft.v1");
+}

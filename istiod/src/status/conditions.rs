@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ledger::Verdict;
+use super::verdict::Verdict;
 
 /// Istio's types of conditions, of which we write these.
 const VALID: &str = "PassedValidation";
@@ -38,7 +38,10 @@ fn reconciled(verdict: &Verdict) -> Condition {
         let message = "it is refused; its last good version, if there was one, stays in force".to_owned();
         return (RECONCILED, false, "Refused", message);
     }
-    let message = format!("{}/{} proxies up to date.", verdict.current, verdict.total);
+    let mut message = format!("{}/{} proxies up to date.", verdict.current, verdict.total);
+    if verdict.silent > 0 {
+        message += &format!(" Replicas of istiod that do not say which proxies they have: {}.", verdict.silent);
+    }
     let everywhere = verdict.is_everywhere();
     (RECONCILED, everywhere, if everywhere { "Acknowledged" } else { "Pending" }, message)
 }
@@ -64,7 +67,7 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_time_until_it_turns() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let verdict = |current| Verdict { generation: 4, problems: Vec::new(), current, total: 2 };
+        let verdict = |current| Verdict { generation: 4, problems: Vec::new(), current, total: 2, silent: 0 };
         let first = status(&verdict(1), None, at(0));
         assert_eq!(first["conditions"][0]["status"], "True");
         assert_eq!(first["conditions"][1]["message"], "1/2 proxies up to date.");
@@ -77,10 +80,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_reconciled_while_a_replica_is_silent() {
+        let verdict = Verdict { generation: 4, problems: Vec::new(), current: 2, total: 2, silent: 1 };
+        let status = status(&verdict, None, Timestamp::UNIX_EPOCH);
+        assert_eq!(status["conditions"][1]["status"], "False");
+        let message = "2/2 proxies up to date. Replicas of istiod that do not say which proxies they have: 1.";
+        assert_eq!(status["conditions"][1]["message"], message);
+    }
+
+    #[test]
     fn what_others_wrote_stays_and_what_is_wrong_is_said() {
         let before = json!({ "conditions": [{ "type": "Programmed", "status": "True" }] });
         let problems = vec!["spec.a: unknown".to_owned(), "spec.b: must be set".to_owned()];
-        let refused = Verdict { generation: 2, problems, current: 0, total: 3 };
+        let refused = Verdict { generation: 2, problems, current: 0, total: 3, silent: 0 };
         let status = status(&refused, Some(&before), Timestamp::UNIX_EPOCH);
         assert_eq!(status["conditions"][0]["message"], "spec.a: unknown; spec.b: must be set");
         assert_eq!(status["conditions"][1]["reason"], "Refused");

@@ -1,82 +1,66 @@
-//! Proxies that are not connected: they have nothing, and a count of those that are would hide them.
+//! Proxies that are connected to no replica: they have nothing, and a count of those that are would hide them.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use galley::api::Pod;
 use galley::{Object, Objects};
+use mesh_types::NodeId;
 
-use crate::flags::Place;
+use super::standing::REVISION;
 
 /// What the injector writes into every pod that it gives a proxy.
 const INJECTED: &str = "sidecar.istio.io/status";
-const REVISION: &str = "istio.io/rev";
 
-/// How many proxies there are by what Kubernetes says: ready pods that this revision injected. A ready proxy was
-/// connected once; one that is not now comes back. 0 if there are other replicas: whom those serve, nobody tells us.
-pub(super) fn proxies(objects: &Objects, place: &Place) -> usize {
-    let ready = || objects.pods.values().filter(|pod| is_ready(pod));
-    if ready().filter(|pod| is_replica(pod, place)).count() > 1 {
-        return 0;
+/// How many proxies of each revision are missing among the `connected`, by node id: those of ready pods that were
+/// injected. A ready proxy was connected once; one that is not now comes back.
+pub(super) fn proxies<'a>(objects: &Objects, connected: impl Iterator<Item = &'a String>) -> BTreeMap<String, usize> {
+    let ids = connected.filter_map(|id| id.parse::<NodeId>().ok());
+    let connected: BTreeSet<(String, String)> = ids.map(|id| (id.namespace, id.workload)).collect();
+    let is_missing = |pod: &&Object<Pod>| {
+        is_ready(pod)
+            && pod.meta.annotations.contains_key(INJECTED)
+            && !connected.contains(&(pod.meta.namespace.to_string(), pod.meta.name.to_string()))
+    };
+    let mut missing = BTreeMap::new();
+    for pod in objects.pods.values().filter(is_missing) {
+        let revision = pod.meta.annotations.get(REVISION).cloned().unwrap_or_default();
+        *missing.entry(revision).or_default() += 1;
     }
-    ready()
-        .filter(|pod| pod.meta.annotations.contains_key(INJECTED) && is_of(pod.meta.annotations.get(REVISION), place))
-        .count()
+    missing
 }
 
-fn is_replica(pod: &Object<Pod>, place: &Place) -> bool {
-    let labels = &pod.meta.labels;
-    *pod.meta.namespace == *place.namespace
-        && labels.get("app").is_some_and(|app| app == "istiod")
-        && is_of(labels.get(REVISION), place)
-}
-
-fn is_of(revision: Option<&String>, place: &Place) -> bool {
-    revision.is_some_and(|revision| *revision == place.revision)
-}
-
-fn is_ready(pod: &Object<Pod>) -> bool {
+/// As Kubernetes says.
+pub(super) fn is_ready(pod: &Object<Pod>) -> bool {
     pod.spec.status.conditions.iter().any(|one| one.condition_type == "Ready" && one.status == "True")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
 
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        place: Place,
-    }
-
-    fn pod(name: &str, namespace: &str, labels: &str, annotations: &str, ready: &str) -> String {
+    fn pod(name: &str, annotations: &str, ready: &str) -> String {
         format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}, \
-             annotations: {{{annotations}}}}}\nstatus: {{conditions: [{{type: Ready, status: '{ready}'}}]}}\n---\n"
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, annotations: {{{annotations}}}}}\n\
+             status: {{conditions: [{{type: Ready, status: '{ready}'}}]}}\n---\n"
         )
     }
 
     #[test]
-    fn ready_pods_of_this_revision_have_proxies() {
-        let place = Arguments::parse_from(["test", "--revision", "blue"]).place;
-        let count = |pods: &[String]| {
-            let loaded = galley::load(&"test.yaml".into(), &pods.concat());
-            assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-            proxies(&Objects::new(loaded.objects), &place)
-        };
-        let ours = "sidecar.istio.io/status: '{}', istio.io/rev: blue";
-        let istiod = |name: &str, revision: &str| {
-            pod(name, "istio-system", &format!("app: istiod, istio.io/rev: {revision}"), "", "True")
-        };
-        let mut pods = vec![
-            istiod("istiod-blue", "blue"),
-            istiod("istiod-green", "green"),
-            pod("a", "shop", "", ours, "True"),
-            pod("b", "shop", "", ours, "True"),
-            pod("not-ready", "shop", "", ours, "False"),
-            pod("other", "shop", "", "sidecar.istio.io/status: '{}', istio.io/rev: green", "True"),
-            pod("plain", "shop", "", "", "True"),
+    fn ready_pods_that_were_injected_and_are_not_connected_are_missing() {
+        let of = |revision: &str| format!("sidecar.istio.io/status: '{{}}', istio.io/rev: {revision}");
+        let pods = [
+            pod("a", &of("blue"), "True"),
+            pod("b", &of("blue"), "True"),
+            pod("c", &of("blue"), "True"),
+            pod("not-ready", &of("blue"), "False"),
+            pod("other", &of("green"), "True"),
+            pod("plain", "", "True"),
         ];
-        assert_eq!(count(&pods), 2);
-        pods.push(istiod("istiod-blue-2", "blue"));
-        assert_eq!(count(&pods), 0, "some may be connected to the other replica");
+        let loaded = galley::load(&"test.yaml".into(), &pods.concat());
+        assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+        // One that is connected and not ready makes up for no other.
+        let connected = ["a", "not-ready"].map(|pod| format!("sidecar~10.0.0.1~{pod}.shop~shop.svc.cluster.local"));
+        let missing = proxies(&Objects::new(loaded.objects), connected.iter());
+        assert_eq!(missing, [("blue".to_owned(), 2), ("green".to_owned(), 1)].into());
     }
 }

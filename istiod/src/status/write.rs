@@ -7,7 +7,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
 use super::conditions::status;
-use super::ledger::Verdict;
+use super::verdict::Verdict;
 
 /// Writes a verdict, unless the object says it already, has changed since, or is gone.
 pub(super) async fn write(client: &Client, reference: &ObjectRef, verdict: &Verdict) -> Result<(), kube::Error> {

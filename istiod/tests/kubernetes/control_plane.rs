@@ -30,7 +30,13 @@ impl Istiod {
 
     /// The same with further arguments.
     pub(crate) async fn start_with(cluster: &Cluster, pod: &str, arguments: &[String]) -> Self {
-        let [plain, secure, webhooks, monitoring, http] = free_ports();
+        let [secure] = free_ports();
+        Self::start_at(cluster, pod, secure, arguments).await
+    }
+
+    /// The same, with xDS over TLS at this address.
+    pub(crate) async fn start_at(cluster: &Cluster, pod: &str, secure: SocketAddr, arguments: &[String]) -> Self {
+        let [plain, webhooks, monitoring, http] = free_ports();
         let process = Command::new(env!("CARGO_BIN_EXE_istiod"))
             .args(["discovery", "--domain", "cluster.local", "--keepaliveMaxServerConnectionAge", "30m"])
             .arg("--kubeconfig")
@@ -95,7 +101,7 @@ impl Drop for Istiod {
 }
 
 /// Ports that nobody has at the moment.
-fn free_ports<const N: usize>() -> [SocketAddr; N] {
+pub(crate) fn free_ports<const N: usize>() -> [SocketAddr; N] {
     let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
 }

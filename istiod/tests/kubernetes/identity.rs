@@ -28,21 +28,22 @@ async fn a_service_account_gets_its_certificate_and_no_other_token_does() {
     cluster.namespace("shop").await;
     assert_eq!(root_in(&cluster, "shop").await, root, "a namespace that is made later is told too");
 
-    account(&cluster, "reviews").await;
+    account(&cluster, "default", "reviews").await;
     let pod = pod(&cluster, "reviews-0", "reviews").await;
     for bound in [None, Some(&pod)] {
-        let chain = ask(&istiod, &root, &token(&cluster, "reviews", "istio-ca", bound).await).await.unwrap();
+        let chain = ask(&istiod, &root, &token(&cluster, "default", "reviews", "istio-ca", bound).await).await.unwrap();
         assert_eq!(chain.len(), 2, "leaf and root");
     }
-    let other = token(&cluster, "reviews", "https://kubernetes.default.svc.cluster.local", None).await;
+    let other = token(&cluster, "default", "reviews", "https://kubernetes.default.svc.cluster.local", None).await;
     for wrong in [other.as_str(), "nonsense", "a.b.c"] {
         let status = ask(&istiod, &root, wrong).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{status}");
     }
 }
 
-async fn account(cluster: &Cluster, name: &str) {
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), "default");
+/// Makes a service account.
+pub(crate) async fn account(cluster: &Cluster, namespace: &str, name: &str) {
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), namespace);
     let account = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
     accounts.create(&PostParams::default(), &account).await.unwrap();
 }
@@ -59,8 +60,15 @@ async fn pod(cluster: &Cluster, name: &str, account: &str) -> BoundObjectReferen
     }
 }
 
-async fn token(cluster: &Cluster, account: &str, audience: &str, bound: Option<&BoundObjectReference>) -> String {
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), "default");
+/// A token of a service account, for an audience.
+pub(crate) async fn token(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+    audience: &str,
+    bound: Option<&BoundObjectReference>,
+) -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), namespace);
     let spec = TokenRequestSpec {
         audiences: vec![audience.to_owned()],
         bound_object_ref: bound.cloned(),

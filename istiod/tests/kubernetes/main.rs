@@ -9,4 +9,5 @@ mod identity;
 mod leading;
 mod objects;
 mod proxy;
+mod replicas;
 mod revocations;
