@@ -67,6 +67,15 @@ impl Cluster {
         definitions.create(&PostParams::default(), &serde_json::from_value(definition).unwrap()).await.unwrap();
     }
 
+    /// Defines one of Istio's kinds as the chart does.
+    pub(crate) async fn define_whole(&self, kind: Kind) {
+        let resource = api_resource(kind, kind.versions()[0]);
+        let name = format!("{}.{}", resource.plural, resource.group);
+        let (_, definition) = galley::definitions().into_iter().find(|(found, _)| *found == name).unwrap();
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        definitions.create(&PostParams::default(), &serde_json::from_value(definition).unwrap()).await.unwrap();
+    }
+
     /// Objects of a kind in `default`.
     pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
         self.api_in(kind, "default")

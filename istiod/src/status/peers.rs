@@ -14,9 +14,9 @@ use mesh_runtime::Backoff;
 use mesh_tls::{ClientSettings, ClientTls, PeerTest, Roots, Versions, grpc, server_name};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tonic::{Code, Request, Status};
-use weft_proto::replicas::StandingRequest;
+use tonic::{Code, Request, Status, Streaming};
 use weft_proto::replicas::replicas_client::ReplicasClient;
+use weft_proto::replicas::{StandingChange, StandingRequest};
 
 use super::missing::is_ready;
 use super::standing::{REVISION, Standing};
@@ -26,6 +26,8 @@ use crate::flags::Place;
 /// Waits after errors lie between these.
 const SOONEST: Duration = Duration::from_millis(100);
 const LATEST: Duration = Duration::from_secs(2);
+/// A first answer takes no longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A replica is asked anew after so long, with a new token and the newest root, before its connection comes of age.
 const ANEW: Duration = Duration::from_secs(5 * 60);
 /// The largest message that is taken: a first one, of a hundred thousand objects and as many proxies.
@@ -153,6 +155,21 @@ impl Listener {
 
     /// Hears what it says, until it says no more.
     async fn hear(&self, backoff: &mut Backoff) -> Result<()> {
+        let (first, mut changes) = timeout(PATIENCE, self.ask()).await.context("it does not answer in time")??;
+        self.heard.send_replace(Heard::Standing(first));
+        backoff.reset();
+        while let Some(change) = changes.message().await? {
+            self.heard.send_modify(|heard| {
+                if let Heard::Standing(standing) = heard {
+                    wire::apply(standing, change);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// What it says first, and then changes of that.
+    async fn ask(&self) -> Result<(Standing, Streaming<StandingChange>)> {
         let token = std::fs::read_to_string(&self.trust.token)
             .with_context(|| format!("the token {}", self.trust.token.display()))?;
         let channel = grpc::connect(&self.address.to_string(), Some(self.secure()?)).await.context("cannot connect")?;
@@ -160,20 +177,9 @@ impl Listener {
         let mut request = Request::new(StandingRequest {});
         request.metadata_mut().insert("authorization", format!("Bearer {}", token.trim()).parse()?);
         let mut changes = client.standing(request).await?.into_inner();
-        let mut is_first = true;
-        while let Some(change) = changes.message().await? {
-            backoff.reset();
-            self.heard.send_modify(|heard| match heard {
-                Heard::Standing(standing) if !is_first => wire::apply(standing, change),
-                _ => {
-                    let mut standing = Standing::default();
-                    wire::apply(&mut standing, change);
-                    *heard = Heard::Standing(standing);
-                }
-            });
-            is_first = false;
-        }
-        Ok(())
+        let mut first = Standing::default();
+        wire::apply(&mut first, changes.message().await?.context("it ended its answer at once")?);
+        Ok((first, changes))
     }
 
     fn secure(&self) -> Result<grpc::Secure> {
@@ -191,13 +197,13 @@ impl Listener {
     /// Says so once for each outage.
     fn fail(&self, why: &anyhow::Error) {
         let status = why.downcast_ref::<Status>();
-        let is_foreign = status.is_some_and(|status| status.code() == Code::Unimplemented);
         let why = match status {
             Some(status) => format!("{:?}: {}", status.code(), status.message()),
             None => format!("{why:#}"),
         };
-        let before = self.heard.send_replace(if is_foreign { Heard::Foreign } else { Heard::Silent });
-        match before {
+        let heard = status.map_or(Heard::Silent, refused);
+        let is_foreign = matches!(heard, Heard::Foreign);
+        match self.heard.send_replace(heard) {
             Heard::Silent | Heard::Foreign => tracing::debug!("replica {}: {why}", self.pod),
             _ if is_foreign => tracing::info!("{} is no replica of this mesh: its proxies are not counted", self.pod),
             _ => tracing::warn!(
@@ -209,6 +215,11 @@ impl Listener {
     }
 }
 
+/// What is heard of one that refuses to answer. A control plane that does not know the question is not ours.
+fn refused(status: &Status) -> Heard {
+    if status.code() == Code::Unimplemented { Heard::Foreign } else { Heard::Silent }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +229,14 @@ mod tests {
     struct Arguments {
         #[command(flatten)]
         place: Place,
+    }
+
+    #[test]
+    fn only_who_does_not_know_the_question_is_foreign() {
+        assert!(matches!(refused(&Status::unimplemented("")), Heard::Foreign));
+        for status in [Status::permission_denied(""), Status::unavailable(""), Status::unknown("")] {
+            assert!(matches!(refused(&status), Heard::Silent), "{status}");
+        }
     }
 
     #[test]

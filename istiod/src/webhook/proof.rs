@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::foundation::Cluster;
 
+/// What is the matter if the invalid object is taken.
+const UNASKED: &str = "the API server took it, as it does while it has not heard of the webhook or does not reach it";
+
 /// Asks for the proof.
 pub(super) struct Proof {
     gateways: Api<DynamicObject>,
@@ -27,7 +30,7 @@ impl Proof {
         let mut why = String::new();
         for labels in [json!({ "istio.io/rev": self.revision }), json!({})] {
             match self.try_one(labels).await {
-                Ok(()) => "the API server took an invalid object without asking".clone_into(&mut why),
+                Ok(()) => UNASKED.clone_into(&mut why),
                 Err(error) if is_refusal(&error, webhook) => return Ok(()),
                 Err(error) => why = error.to_string(),
             }

@@ -53,7 +53,8 @@ async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
     let cluster = Cluster::start().await;
     cluster.namespace("istio-system").await;
     cluster.define(Kind::VirtualService, &["v1"]).await;
-    cluster.define(Kind::Gateway, &["v1"]).await;
+    // What proves the webhook has to pass the definition of its kind.
+    cluster.define_whole(Kind::Gateway).await;
     let istiod = Istiod::start(&cluster, "istiod-0").await;
     let configurations = cluster.validating_webhooks();
     let name = "istio-validator-istio-system";

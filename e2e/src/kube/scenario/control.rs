@@ -38,6 +38,7 @@ pub(super) fn replicas(kube: &Kube) -> Result<String> {
     kube.apply(OBJECT)?;
 
     let mut took = Vec::new();
+    let mut known = Duration::ZERO;
     let tally = under_load(kube, || {
         scale(kube, "--set autoscaleEnabled=false,replicaCount=2")?;
         for (index, generation) in [(0, 2), (1, 3)] {
@@ -45,11 +46,16 @@ pub(super) fn replicas(kube: &Kube) -> Result<String> {
             took.push(format!("{:.1} s", change(kube, generation)?.as_secs_f64()));
             wait_ready(kube)?;
         }
-        Ok(())
+        patch(kube, 4)?;
+        // The status is of the proxies of both.
+        known = wait_everywhere(kube, "header")?;
+        in_force(kube, 4)
     })?;
     Ok(format!(
-        "with either replica killed, a change was in force after {}; {}",
+        "with either replica killed, a change was in force after {}; with both back, one was said to be everywhere after \
+         {:.1} s, and was; {}",
         took.join(" and "),
+        known.as_secs_f64(),
         tally.without_failure()?,
     ))
 }
