@@ -51,7 +51,7 @@ impl ControlPlane {
     fn edit(&self, yaml: &str) {
         let next = {
             let before = self.world.borrow();
-            let objects = Objects::clone(&objects(yaml)).sharing(before.objects());
+            let objects = Objects::clone(&objects(yaml)).sharing(before.written());
             before.next(&Arc::new(objects))
         };
         self.world.send_replace(Arc::new(next));

@@ -2,6 +2,7 @@
 //! that nobody promised.
 
 mod ambiguous;
+mod ingress;
 mod references;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::path::FieldPath;
 pub(crate) fn findings(objects: &Objects) -> Vec<Diagnostic> {
     let mut found = references::dangling(objects);
     found.extend(ambiguous::services(objects));
+    found.extend(ingress::troubles(objects));
     found
 }
 
@@ -23,6 +25,9 @@ pub(crate) fn same(one: &Objects, other: &Objects) -> bool {
     Arc::ptr_eq(&one.virtual_services, &other.virtual_services)
         && Arc::ptr_eq(&one.service_entries, &other.service_entries)
         && Arc::ptr_eq(&one.mesh_configs, &other.mesh_configs)
+        && Arc::ptr_eq(&one.ingresses, &other.ingresses)
+        && Arc::ptr_eq(&one.ingress_classes, &other.ingress_classes)
+        && Arc::ptr_eq(&one.services, &other.services)
 }
 
 fn warning<T>(object: &Object<T>, code: Code, path: &FieldPath, message: String) -> Diagnostic

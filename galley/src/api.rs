@@ -5,6 +5,7 @@
 
 mod common;
 mod extensions;
+mod ingress;
 mod kubernetes;
 mod mesh_config;
 mod networking;
@@ -17,14 +18,19 @@ pub use extensions::{
     EnvValueSource, EnvVar, FailStrategy, LuaExtension, PluginPhase, PluginType, PullPolicy, TrafficExtension,
     TrafficSelector, VmConfig, WasmExtension, WasmPlugin,
 };
+pub use ingress::{
+    HttpIngressPath, HttpIngressRule, Ingress, IngressBackend, IngressClass, IngressClassSpec, IngressRule,
+    IngressServiceBackend, IngressSpec, IngressStatus, IngressTls, PathType, ServiceBackendPort,
+};
 pub use kubernetes::{
     AddressType, ConfigMap, Container, ContainerPort, Endpoint, EndpointConditions, EndpointPort, EndpointSlice,
-    InternalTrafficPolicy, Namespace, Node, NodeInfo, NodeStatus, ObjectReference, Pod, PodCondition, PodIp, PodSpec,
-    PodStatus, Secret, Service, ServicePort, ServiceSpec, ServiceType,
+    InternalTrafficPolicy, LoadBalancerIngress, LoadBalancerStatus, Namespace, Node, NodeAddress, NodeInfo, NodeStatus,
+    ObjectReference, Pod, PodCondition, PodIp, PodSpec, PodStatus, Secret, Service, ServicePort, ServiceSpec,
+    ServiceStatus, ServiceType,
 };
 pub use mesh_config::{
-    AccessLogEncoding, DefaultConfig, H2UpgradePolicy, MeshConfig, MeshOutboundMode, MeshOutboundTrafficPolicy,
-    MeshTls, PathNormalization, PathNormalizationKind, TlsProtocol,
+    AccessLogEncoding, DefaultConfig, H2UpgradePolicy, IngressControllerMode, MeshConfig, MeshOutboundMode,
+    MeshOutboundTrafficPolicy, MeshTls, PathNormalization, PathNormalizationKind, TlsProtocol,
 };
 pub use networking::*;
 pub use security::{

@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use crate::objects::{Objects, Table};
 
-/// Istio's root namespace where nothing else is said.
-const ROOT: &str = "istio-system";
-
 impl Objects {
     /// The namespaces that the mesh is about: all, or those that `discoverySelectors` select.
     pub fn discovered_namespaces(&self) -> BTreeSet<Arc<str>> {
@@ -26,8 +23,7 @@ impl Objects {
             return None;
         }
         let mut namespaces = self.discovered_namespaces();
-        let root = if mesh.root_namespace.is_empty() { ROOT } else { &mesh.root_namespace };
-        namespaces.insert(root.into());
+        namespaces.insert(mesh.root().into());
         namespaces.extend(self.mesh_configs.keys().map(|key| key.namespace.clone()));
         Some(self.within(&namespaces))
     }

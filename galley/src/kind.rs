@@ -77,6 +77,10 @@ kinds! {
     Service, "", ["v1"], true;
     /// Its endpoints.
     EndpointSlice, "discovery.k8s.io", ["v1"], true;
+    /// What is reached from outside.
+    Ingress, "networking.k8s.io", ["v1"], true;
+    /// Who serves it.
+    IngressClass, "networking.k8s.io", ["v1"], false;
     /// A pod.
     Pod, "", ["v1"], true;
     /// A node.

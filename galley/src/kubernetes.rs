@@ -34,7 +34,8 @@ pub struct Scope {
 }
 
 /// Kubernetes' own kinds that are read whole, in all namespaces, as Istio's are.
-const WHOLE: [Kind; 5] = [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod, Kind::Node];
+const WHOLE: [Kind; 7] =
+    [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Ingress, Kind::IngressClass, Kind::Pod, Kind::Node];
 
 /// Reads a cluster and follows it, for as long as somebody listens. Returns when all of it has been read, however long the
 /// API server takes to answer: half a mesh is never served.
@@ -95,6 +96,8 @@ mod tests {
             "peerauthentications",
             "authorizationpolicies",
             "endpointslices",
+            "ingresses",
+            "ingressclasses",
         ] {
             assert!(plurals.iter().any(|plural| plural == known), "{known} is not in {plurals:?}");
         }

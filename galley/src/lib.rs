@@ -6,6 +6,7 @@
 mod across;
 mod diagnostic;
 mod discovery;
+mod ingress;
 mod json;
 mod kubernetes;
 mod load;

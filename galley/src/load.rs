@@ -320,6 +320,8 @@ fn read_as(kind: Kind, meta: Arc<Meta>, document: &Node, reader: &mut Reader) ->
         Kind::Namespace => whole!(Namespace),
         Kind::Service => whole!(Service),
         Kind::EndpointSlice => whole!(EndpointSlice),
+        Kind::Ingress => whole!(Ingress),
+        Kind::IngressClass => whole!(IngressClass),
         Kind::Pod => whole!(Pod),
         Kind::Node => whole!(Node),
         Kind::Secret => whole!(Secret),

@@ -105,7 +105,7 @@ any_object! {
     VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar,
     EnvoyFilter, ProxyConfig, PeerAuthentication, AuthorizationPolicy, RequestAuthentication, Telemetry, WasmPlugin,
     TrafficExtension, MeshConfig,
-    Namespace, Service, EndpointSlice, Pod, Node, Secret, ConfigMap,
+    Namespace, Service, EndpointSlice, Ingress, IngressClass, Pod, Node, Secret, ConfigMap,
 }
 
 impl AnyObject {

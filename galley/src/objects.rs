@@ -130,6 +130,10 @@ tables! {
     services: Service,
     /// Their endpoints.
     endpoint_slices: EndpointSlice,
+    /// What is reached from outside.
+    ingresses: Ingress,
+    /// Who serves it.
+    ingress_classes: IngressClass,
     /// Pods.
     pods: Pod,
     /// Nodes.

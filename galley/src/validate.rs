@@ -3,6 +3,7 @@
 mod gateway;
 mod host;
 mod http_route;
+mod ingress;
 mod mesh;
 mod routing;
 mod security;
@@ -32,6 +33,7 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::WorkloadEntry(object) => checker.workload_entry(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
         AnyObject::Gateway(object) => checker.gateway(&object.spec),
+        AnyObject::Ingress(object) => checker.ingress(&object.spec.spec),
         AnyObject::EnvoyFilter(_)
         | AnyObject::ProxyConfig(_)
         | AnyObject::RequestAuthentication(_)

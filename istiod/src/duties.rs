@@ -10,10 +10,12 @@ use tokio::sync::watch;
 use crate::foundation::Cluster;
 use crate::leader::{Leadership, Terms};
 use crate::status::{Sources, Trust};
-use crate::{status, webhook};
+use crate::{ingress, status, webhook};
 
 /// Istio's name of the lease for what is written into namespaces.
 const NAMESPACES: &str = "istio-namespace-controller-election";
+/// Istio's name of the lease for the status of Ingresses.
+const INGRESSES: &str = "istio-leader";
 /// Istio's name of the lease for the status of objects; all revisions share it, since they share the objects.
 const STATUS: &str = "istio-status-leader";
 /// The lease for webhooks' configurations; each revision has its own.
@@ -38,7 +40,7 @@ impl Duties {
             let client = cluster.client.clone();
             Leadership::stand(client, &cluster.place.namespace, lease, &identity, Terms::default())
         };
-        let [namespaces, status] = [NAMESPACES, STATUS].map(stand);
+        let [namespaces, ingresses, status] = [NAMESPACES, INGRESSES, STATUS].map(stand);
         let webhooks = stand(&format!("{WEBHOOKS}-{}", cluster.place.service()));
         for what in [Spread::Root, Spread::Revocations] {
             tokio::spawn(citadel::spread(
@@ -49,9 +51,10 @@ impl Duties {
                 namespaces.leads(),
             ));
         }
+        tokio::spawn(ingress::keep(cluster.client.clone(), sources.config.clone(), ingresses.leads()));
         tokio::spawn(status::keep(cluster.clone(), sources, trust, status.leads()));
         tokio::spawn(webhook::keep(cluster.clone(), authority.clone(), webhooks.leads()));
-        Self { leaderships: vec![namespaces, status, webhooks] }
+        Self { leaderships: vec![namespaces, ingresses, status, webhooks] }
     }
 
     /// Leaves them to the other replicas.

@@ -6,6 +6,7 @@ mod door;
 mod duties;
 mod flags;
 mod foundation;
+mod ingress;
 mod leader;
 mod pages;
 mod report;

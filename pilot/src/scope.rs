@@ -40,7 +40,7 @@ impl Scope {
         let own = |object: &&Object<api::Sidecar>| *object.meta.namespace == *proxy.namespace();
         let root = |object: &&Object<api::Sidecar>| *object.meta.namespace == *world.root_namespace();
         let selector = |object: &Object<api::Sidecar>| object.spec.workload_selector.clone();
-        let all = || world.objects().sidecars.values();
+        let all = || world.objects.sidecars.values();
         let selecting = all()
             .filter(own)
             .filter(|object| selector(object).is_some_and(|selector| selects(&selector.labels, &proxy.labels)));

@@ -30,8 +30,10 @@ use rules::Rules;
 
 /// The mesh at one moment.
 pub struct World {
-    /// What the mesh looks at.
+    /// What the mesh looks at, with what is made of Ingresses.
     pub(crate) objects: Arc<Objects>,
+    /// What the mesh looks at, as it was written.
+    written: Arc<Objects>,
     /// All that there is.
     given: Arc<Objects>,
     pub(crate) mesh: Arc<api::MeshConfig>,
@@ -66,8 +68,9 @@ impl World {
             if mesh.trust_domain.is_empty() { "cluster.local".to_owned() } else { mesh.trust_domain.clone() };
         let given = objects.clone();
         // The namespaces that the mesh looks at.
-        let objects = objects.discovered().map_or_else(|| objects.clone(), Arc::new);
-        let registry = Registry::new(&objects, root_namespace(&mesh));
+        let written = objects.discovered().map_or_else(|| objects.clone(), Arc::new);
+        let objects = written.with_ingresses().map_or_else(|| written.clone(), Arc::new);
+        let registry = Registry::new(&objects, mesh.root());
         let services = Services::of(&objects, &mesh, &registry);
         let rules = Rules::of(&objects, &mesh);
         let asked_labels = asked_labels(&services, &objects, &mesh);
@@ -76,6 +79,7 @@ impl World {
             index: Index::of(&services),
             shelf: Shelf::of(asked_labels),
             objects,
+            written,
             given,
             mesh,
             services,
@@ -96,9 +100,9 @@ impl World {
         &self.given
     }
 
-    /// The objects that the mesh looks at.
-    pub fn objects(&self) -> &Arc<Objects> {
-        &self.objects
+    /// The objects that the mesh looks at, as they were written.
+    pub fn written(&self) -> &Arc<Objects> {
+        &self.written
     }
 
     /// How many worlds came before it.
@@ -156,7 +160,7 @@ impl World {
 
     /// Istio's root namespace.
     pub(crate) fn root_namespace(&self) -> &str {
-        root_namespace(&self.mesh)
+        self.mesh.root()
     }
 
     /// Services that a proxy may see.
@@ -173,10 +177,6 @@ impl World {
     pub(crate) fn destination_rule(&self, service: &Service, namespace: &str) -> Option<&Object<api::DestinationRule>> {
         self.rules.about(service, namespace, self.root_namespace())
     }
-}
-
-fn root_namespace(mesh: &api::MeshConfig) -> &str {
-    if mesh.root_namespace.is_empty() { "istio-system" } else { &mesh.root_namespace }
 }
 
 /// The labels of callers that decide, somewhere, how near an instance is.

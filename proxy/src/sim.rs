@@ -39,7 +39,7 @@ pub struct Connection {
 pub enum Opening {
     /// A request of HTTP.
     Http,
-    /// A ClientHello that asks for this server name.
+    /// A ClientHello that asks for this server name; what follows may be a request.
     Tls(String),
     /// Neither.
     Bytes,
@@ -119,12 +119,18 @@ impl Simulation {
         connection: &Connection,
         head: &mut RequestHead,
     ) -> Fate {
-        if chain.tls.is_some() != connection.identity.is_some() {
-            return Fate::Refused("plain text meets TLS, or TLS plain text".to_owned());
+        let identity = connection.identity.as_ref();
+        let is_understood = match &chain.tls {
+            None => identity.is_none(),
+            Some(_) if identity.is_some() => true,
+            Some(tls) => matches!(connection.opening, Opening::Tls(_)) && !tls.require_client_certificate,
+        };
+        if !is_understood {
+            return Fate::Refused("plain text meets TLS, TLS plain text, or a certificate is asked for".to_owned());
         }
-        let tls = connection.identity.as_ref().map(|uri| PeerTls {
-            identity: uri.parse().ok(),
-            uri_sans: vec![uri.clone()],
+        let tls = chain.tls.as_ref().map(|_| PeerTls {
+            identity: identity.and_then(|uri| uri.parse().ok()),
+            uri_sans: identity.into_iter().cloned().collect(),
             version: "TLSv1.3",
             ..PeerTls::default()
         });

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod edge;
+mod ingress;
 mod mesh;
 mod routing;
 

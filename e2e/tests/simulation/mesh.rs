@@ -72,6 +72,11 @@ impl Mesh {
         self.edge_at(port, Opening::Http, &mut head("GET", host, path, &[]))
     }
 
+    /// The same over TLS, by a caller without a certificate.
+    pub(crate) fn secure_edge(&self, port: u16, host: &str, path: &str) -> Fate {
+        self.edge_at(port, Opening::Tls(host.to_owned()), &mut head("GET", host, path, &[]))
+    }
+
     /// Where the sidecar of a workload carries a connection of its application.
     pub(crate) fn carry(&self, workload: &str, destination: &str, opening: Opening) -> Fate {
         let connection = Connection {

@@ -33,8 +33,21 @@ object! {
     pub struct NodeStatus {
         /// What runs on it.
         node_info: NodeInfo = "nodeInfo",
+        /// Where it is reached.
+        addresses: Vec<NodeAddress> = "addresses",
     }
     ignoring all
+}
+
+object! {
+    /// Where a node is reached.
+    #[derive(Eq)]
+    pub struct NodeAddress {
+        /// `Hostname`, `InternalIP`, `ExternalIP`…
+        address_type: String = "type",
+        /// An address, or a name.
+        address: String = "address",
+    }
 }
 
 object! {
@@ -53,8 +66,40 @@ object! {
     pub struct Service {
         /// What is wanted.
         spec: ServiceSpec = "spec",
+        /// What is.
+        status: ServiceStatus = "status",
     }
-    ignoring ["status"]
+}
+
+object! {
+    /// What a service is.
+    #[derive(Eq)]
+    pub struct ServiceStatus {
+        /// What a load balancer gave it.
+        load_balancer: LoadBalancerStatus = "loadBalancer",
+    }
+    ignoring ["conditions"]
+}
+
+object! {
+    /// Where something is reached from outside.
+    #[derive(Eq)]
+    pub struct LoadBalancerStatus {
+        /// Each is another way.
+        ingress: Vec<LoadBalancerIngress> = "ingress",
+    }
+}
+
+object! {
+    /// An address, or the name of one.
+    #[derive(Eq)]
+    pub struct LoadBalancerIngress {
+        /// An address.
+        ip: String = "ip",
+        /// A name.
+        hostname: String = "hostname",
+    }
+    ignoring ["ipMode", "ports"]
 }
 
 object! {

@@ -6,6 +6,9 @@ use super::common::{LabelSelector, Unserved};
 use super::networking::{HttpRetry, LocalityLb, TcpKeepalive};
 use crate::read::{object, words};
 
+/// Istio's name of the Service of its gateway.
+const INGRESS_SERVICE: &str = "istio-ingressgateway";
+
 object! {
     /// Settings of the whole mesh.
     pub struct MeshConfig {
@@ -57,14 +60,16 @@ object! {
         root_namespace: String = "rootNamespace",
         /// Settings of the proxies.
         default_config: Option<DefaultConfig> = "defaultConfig",
-        /// Class of Ingress objects.
-        ingress_class: Option<Unserved> = "ingressClass",
-        /// Service of Ingress objects.
-        ingress_service: Option<Unserved> = "ingressService",
-        /// Which Ingress objects are served.
-        ingress_controller_mode: Option<Unserved> = "ingressControllerMode",
-        /// Pods of Ingress objects.
-        ingress_selector: Option<Unserved> = "ingressSelector",
+        /// What the annotation `kubernetes.io/ingress.class` of Ingresses that are served says; absent means `istio`.
+        ingress_class: Option<String> = "ingressClass",
+        /// The gateway's Service in the root namespace, whose addresses Ingresses show; absent means
+        /// `istio-ingressgateway`. Empty shows those of the nodes of the gateway's pods.
+        ingress_service: Option<String> = "ingressService",
+        /// Which Ingresses are served.
+        ingress_controller_mode: IngressControllerMode = "ingressControllerMode",
+        /// The label `istio` of the gateways that serve Ingresses; empty means `ingressService`, or `ingressgateway`
+        /// where that is not said either.
+        ingress_selector: String = "ingressSelector",
         /// Port of an explicit HTTP proxy.
         proxy_http_port: Option<Unserved> = "proxyHttpPort",
         /// Outbound capture; 15001.
@@ -112,6 +117,29 @@ object! {
     }
 }
 
+impl MeshConfig {
+    /// The namespace whose objects hold for the whole mesh.
+    pub fn root(&self) -> &str {
+        if self.root_namespace.is_empty() { "istio-system" } else { &self.root_namespace }
+    }
+
+    /// The Service whose addresses Ingresses show; empty shows those of the nodes of the gateway's pods.
+    pub fn ingress_gateway_service(&self) -> &str {
+        self.ingress_service.as_deref().unwrap_or(INGRESS_SERVICE)
+    }
+
+    /// The labels of the gateways that serve Ingresses, by Istio's rule: Service and label have the same name, but for
+    /// the default one.
+    pub fn ingress_gateway_labels(&self) -> mesh_types::Labels {
+        let label = match (self.ingress_selector.as_str(), self.ingress_gateway_service()) {
+            ("", "" | INGRESS_SERVICE) => "ingressgateway",
+            ("", service) => service,
+            (selector, _) => selector,
+        };
+        [("istio".to_owned(), label.to_owned())].into()
+    }
+}
+
 words! {
     /// Whether HTTP/1.1 is carried in HTTP/2.
     pub enum H2UpgradePolicy {
@@ -119,6 +147,18 @@ words! {
         DoNotUpgrade = "DO_NOT_UPGRADE",
         /// Yes.
         Upgrade = "UPGRADE",
+    }
+}
+
+words! {
+    /// Which Ingresses are served.
+    pub enum IngressControllerMode {
+        /// Those of our class.
+        Strict = "STRICT",
+        /// And those of no class.
+        Default = "DEFAULT",
+        /// None.
+        Off = "OFF",
     }
 }
 

@@ -43,7 +43,7 @@ struct Told {
 struct Changed {
     objects: bool,
     findings: bool,
-    /// Gateways, or pods: other secrets may be needed.
+    /// Gateways and what they are made of, or pods: other secrets may be needed.
     credentials: bool,
 }
 
@@ -172,7 +172,8 @@ impl Collector {
     }
 
     fn note(&mut self, kind: Kind) {
-        self.changed.credentials |= matches!(kind, Kind::Gateway | Kind::Pod);
+        self.changed.credentials |=
+            matches!(kind, Kind::Gateway | Kind::Ingress | Kind::IngressClass | Kind::ConfigMap | Kind::Pod);
     }
 
     /// Watches the secrets that are needed now, and no others.

@@ -15,7 +15,8 @@ const ROOTS: &str = "-cacert";
 /// The secrets that the gateways of a mesh need.
 pub(super) fn needed(objects: &Objects) -> BTreeSet<Watched> {
     let mut needed = BTreeSet::new();
-    for gateway in objects.gateways.values() {
+    let of_ingresses = objects.gateways_of_ingresses();
+    for gateway in objects.gateways.values().chain(&of_ingresses) {
         let settings = gateway.spec.servers.iter().filter_map(|server| server.tls.as_ref());
         let names = settings.flat_map(|tls| tls.credential_names.iter().chain([&tls.credential_name]));
         let names: BTreeSet<&str> = names.map(String::as_str).filter(|name| !name.is_empty()).collect();

@@ -163,6 +163,8 @@ fn spec(kind: Kind) -> Value {
         Namespace,
         Service,
         EndpointSlice,
+        Ingress,
+        IngressClass,
         Pod,
         Node,
         Secret,

@@ -66,7 +66,7 @@ impl Checker<'_> {
     }
 
     /// A secret by its name. Istio's other sources of certificates are not served.
-    fn credential(&mut self, name: &str, path: &FieldPath) {
+    pub(super) fn credential(&mut self, name: &str, path: &FieldPath) {
         let plain = name.strip_prefix("kubernetes://").unwrap_or(name);
         if plain.contains([':', '/']) {
             let message = format!("{name:?} is not supported; it must be a secret's name, perhaps after kubernetes://");

@@ -413,3 +413,40 @@ fn hosts_have_names_that_can_be() {
     let words = said("VirtualService", &format!("{{hosts: [member ship], {}}}", route.replace("HOST", "a")));
     assert_eq!(words, ["spec.hosts[0]: \"member ship\" is no name of a host: ' ' cannot be in one"]);
 }
+
+#[test]
+fn an_ingress_is_held_to_what_kubernetes_asks_for() {
+    let said = |spec: &str| {
+        let text = format!("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: a}}\nspec: {spec}\n");
+        let loaded = crate::load(&"f.yaml".into(), &text);
+        loaded.diagnostics.iter().map(|one| format!("{}: {}", one.path, one.message)).collect::<Vec<_>>()
+    };
+    let path = |path: &str| said(&format!("{{rules: [{{host: a.org, http: {{paths: [{path}]}}}}]}}"));
+    let to_web = "backend: {service: {name: web, port: {number: 80}}}";
+    let at = "spec.rules[0].http.paths[0]";
+    assert_eq!(said("{}"), ["spec.rules: must be set, or defaultBackend"]);
+    assert_eq!(said("{defaultBackend: {}}"), ["spec.defaultBackend.service: must be set"]);
+    assert_eq!(
+        path(&format!("{{path: /, {to_web}}}")),
+        [format!("{at}.pathType: must be Exact, Prefix or ImplementationSpecific")]
+    );
+    assert_eq!(
+        path(&format!("{{path: a, pathType: Prefix, {to_web}}}")),
+        [format!("{at}.path: \"a\" must begin with a slash")]
+    );
+    assert_eq!(path(&format!("{{pathType: ImplementationSpecific, {to_web}}}")), Vec::<String>::new());
+    let backend = |backend: &str| path(&format!("{{path: /, pathType: Exact, backend: {{{backend}}}}}"));
+    assert_eq!(
+        backend("service: {name: web, port: {}}"),
+        [format!("{at}.backend.service.port: must have a name or a number")]
+    );
+    assert_eq!(
+        backend("service: {name: web, port: {name: http, number: 80}}"),
+        [format!("{at}.backend.service.port.number: must not be set with name")]
+    );
+    assert_eq!(
+        backend("service: {name: web, port: {number: 80}}, resource: {kind: A, name: a}"),
+        [format!("{at}.backend.resource: must not be set with service")]
+    );
+    assert_eq!(said("{rules: [{hots: a.org}]}"), ["spec.rules[0].hots: unknown field; did you mean `host`?"]);
+}

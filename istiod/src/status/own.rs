@@ -71,10 +71,10 @@ fn reference(kind: Kind, meta: &Meta) -> ObjectRef {
 
 /// Objects that are there and are not looked at.
 fn left_out(world: &World) -> BTreeSet<ObjectRef> {
-    if Arc::ptr_eq(world.given(), world.objects()) {
+    if Arc::ptr_eq(world.given(), world.written()) {
         return BTreeSet::new();
     }
-    let looked_at: BTreeSet<_> = istios(world.objects()).map(|(kind, meta)| reference(kind, meta)).collect();
+    let looked_at: BTreeSet<_> = istios(world.written()).map(|(kind, meta)| reference(kind, meta)).collect();
     let all = istios(world.given()).map(|(kind, meta)| reference(kind, meta));
     all.filter(|one| !looked_at.contains(one)).collect()
 }

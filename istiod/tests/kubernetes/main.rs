@@ -6,6 +6,7 @@
 mod cluster_support;
 mod control_plane;
 mod identity;
+mod ingress;
 mod leading;
 mod objects;
 mod proxy;
