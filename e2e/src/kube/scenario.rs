@@ -7,6 +7,7 @@ mod demo;
 mod edge;
 mod gateway;
 mod guide;
+mod ingress;
 mod injection;
 mod locality;
 mod membership;
@@ -154,6 +155,13 @@ pub const ALL: &[Scenario] = &[
         needs: Needs::Shop,
         run: edge::rotation,
         leave: edge::leave,
+    },
+    Scenario {
+        title: "An Ingress of Kubernetes",
+        expected: "Istio's gateway answers for it, over TLS too, and its status says where",
+        needs: Needs::Shop,
+        run: ingress::served,
+        leave: ingress::leave,
     },
     Scenario {
         title: "istiod killed under load",

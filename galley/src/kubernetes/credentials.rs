@@ -68,12 +68,29 @@ metadata: {name: gateway-0, namespace: istio-ingress, labels: {istio: ingress}}
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: gateway-0, namespace: istio-system, labels: {istio: ingressgateway}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop, annotations: {kubernetes.io/ingress.class: istio}}
+spec: {tls: [{secretName: web-tls}], rules: [{host: a.example.com}]}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: other, namespace: shop, labels: {app: other}}
 ";
         let loaded = crate::load(&"test.yaml".into(), text);
         assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-        let of = |name: &str| Watched { kind: Kind::Secret, place: Some(("istio-ingress".into(), name.into())) };
-        let needed: Vec<_> = needed(&Objects::new(loaded.objects)).into_iter().collect();
-        assert_eq!(needed, [of("shop-tls"), of("shop-tls-cacert")]);
+        let needed: Vec<_> = needed(&Objects::new(loaded.objects)).into_iter().filter_map(|one| one.place).collect();
+        let places: Vec<_> = needed.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+        assert_eq!(
+            places,
+            [
+                "istio-ingress/shop-tls",
+                "istio-ingress/shop-tls-cacert",
+                "istio-system/web-tls",
+                "istio-system/web-tls-cacert"
+            ]
+        );
     }
 }

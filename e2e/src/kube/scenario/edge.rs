@@ -23,8 +23,8 @@ pub(super) fn protocols(kube: &Kube) -> Result<String> {
     let authority = Authority::new()?;
     let ready = install(kube)?;
     let (https, tcp) = (address(kube, "https")?, address(kube, "tcp")?);
-    key(kube, "simple", &authority, SIMPLE)?;
-    key(kube, "mutual", &authority, MUTUAL)?;
+    key(kube, NAMESPACE, "simple", &authority, SIMPLE)?;
+    key(kube, NAMESPACE, "mutual", &authority, MUTUAL)?;
     kube.apply(OBJECTS)?;
 
     let anybody = Tls::trusting(&authority.root_pem())?;
@@ -52,7 +52,7 @@ pub(super) fn protocols(kube: &Kube) -> Result<String> {
 pub(super) fn rotation(kube: &Kube) -> Result<String> {
     let (old, new) = (Authority::new()?, Authority::new()?);
     install(kube)?;
-    key(kube, "simple", &old, SIMPLE)?;
+    key(kube, NAMESPACE, "simple", &old, SIMPLE)?;
     kube.apply(OBJECTS)?;
     let call = Call::get(address(kube, "https")?, SIMPLE, "/details/0");
     let before = call.clone().over(&Tls::trusting(&old.root_pem())?);
@@ -63,7 +63,7 @@ pub(super) fn rotation(kube: &Kube) -> Result<String> {
         ensure!(load.so_far().is_begun(), "nobody calls");
         Ok(())
     })?;
-    key(kube, "simple", &new, SIMPLE)?;
+    key(kube, NAMESPACE, "simple", &new, SIMPLE)?;
     let after = call.over(&Tls::trusting(&new.root_pem())?);
     let live = eventually(LIVE, || answers(&after))?;
     refuses(&before)?;
@@ -88,9 +88,13 @@ fn install(kube: &Kube) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Where a port of its Service is reached from outside.
 fn address(kube: &Kube, port: &str) -> Result<SocketAddr> {
-    let service = kube.get(&format!("service edge --namespace {NAMESPACE}"))?;
+    node_port(kube, NAMESPACE, "edge", port)
+}
+
+/// Where a port of a Service is reached from outside, by its node ports.
+pub(super) fn node_port(kube: &Kube, namespace: &str, service: &str, port: &str) -> Result<SocketAddr> {
+    let service = kube.get(&format!("service {service} --namespace {namespace}"))?;
     let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
     let number = ports.find(|one| one["name"] == port).and_then(|one| one["nodePort"].as_u64());
     let node = *kube.node_addresses()?.first().context("there is no node")?;
@@ -98,18 +102,18 @@ fn address(kube: &Kube, port: &str) -> Result<SocketAddr> {
 }
 
 /// Writes the Secret that a Gateway names, with the root by which callers are known.
-fn key(kube: &Kube, name: &str, authority: &Authority, host: &str) -> Result<()> {
+pub(super) fn key(kube: &Kube, namespace: &str, name: &str, authority: &Authority, host: &str) -> Result<()> {
     let (certificate, key) = authority.issue(host)?;
     let secret = json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": { "name": name, "namespace": NAMESPACE },
+        "metadata": { "name": name, "namespace": namespace },
         "stringData": { "tls.crt": certificate, "tls.key": key, "ca.crt": authority.root_pem() },
     });
     kube.kubectl_reads("apply --filename -", &secret.to_string()).map(|_| ())
 }
 
-fn answers(call: &Call) -> Result<()> {
+pub(super) fn answers(call: &Call) -> Result<()> {
     let answer = call.from_here()?;
     ensure!(answer.status.is_success(), "{} answers {}", call.authority, answer.status);
     Ok(())
