@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Set in the process that runs inside the user namespace.
 const INSIDE: &str = "WEFT_LAB_IN_USER_NAMESPACE";
@@ -29,13 +29,35 @@ pub fn become_root() -> Result<Privilege> {
     if nix::unistd::geteuid().is_root() {
         return Ok(Privilege::Root);
     }
+    require_ranges()?;
     let error = Command::new("unshare")
         .args(["--user", "--map-root-user", "--map-auto", "--net", "--mount", "--"])
         .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
         .exec();
-    Err(error).context("cannot start in a user namespace; run as root, or install the package uidmap and give your user a range in /etc/subuid and /etc/subgid")
+    Err(error).context("cannot start in a user namespace: `unshare` is missing")
+}
+
+/// The users of a pod need users outside, which an administrator gives away in ranges.
+fn require_ranges() -> Result<()> {
+    let uid = nix::unistd::geteuid();
+    let name = nix::unistd::User::from_uid(uid)?.map_or_else(|| uid.to_string(), |user| user.name);
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let ranges = std::fs::read_to_string(file).unwrap_or_default();
+        let owner = |line: &str| line.split(':').next().is_some_and(|owner| owner == name || owner == uid.to_string());
+        if !ranges.lines().any(owner) {
+            bail!(
+                "{file} gives {name} no range of users, without which only root can run this. Run it as root, or once:\n  \
+                 sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+            );
+        }
+    }
+    let helper = |path: &str| std::path::Path::new(path).exists();
+    if !["/usr/bin/newuidmap", "/bin/newuidmap"].into_iter().any(helper) {
+        bail!("newuidmap is missing, without which only root can run this: install the package uidmap");
+    }
+    Ok(())
 }
 
 /// The `ip` tool keeps namespaces in `/run/netns`, and iptables its lock in `/run`: both need a `/run` that is ours.
