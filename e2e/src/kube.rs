@@ -128,6 +128,13 @@ impl Kube {
         .map(|_| ())
     }
 
+    /// The address that a load balancer gave a Service.
+    pub fn balanced_address(&self, namespace: &str, service: &str) -> Result<IpAddr> {
+        let found = self.get(&format!("service {service} --namespace {namespace}"))?;
+        let address = found["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
+        Ok(address.with_context(|| format!("the Service {namespace}/{service} has no address"))?.parse()?)
+    }
+
     /// The internal addresses of the nodes.
     pub fn node_addresses(&self) -> Result<Vec<IpAddr>> {
         let nodes = self.get("nodes")?;

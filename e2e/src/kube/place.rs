@@ -61,9 +61,7 @@ impl<'a> Shop<'a> {
     }
 
     fn ingress(&self) -> Result<SocketAddr> {
-        let service = self.kube.get(&format!("service {} -n {}", INGRESS.1, INGRESS.0))?;
-        let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-        Ok(SocketAddr::new(address.context("the gateway's Service has no address")?.parse()?, INGRESS_PORT))
+        Ok(SocketAddr::new(self.kube.balanced_address(INGRESS.0, INGRESS.1)?, INGRESS_PORT))
     }
 
     fn ask_in(&self, workload: &str, url: &str, ask: &Ask, times: usize) -> Result<Vec<Answer>> {

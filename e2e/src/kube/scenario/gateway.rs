@@ -1,8 +1,8 @@
 //! The gateway of the user's path, as other scenarios use it to call from outside.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::kube::Kube;
 
@@ -21,8 +21,5 @@ pub(super) fn close(kube: &Kube) -> Result<()> {
 
 /// Where a port of the gateway is reached from outside.
 pub(super) fn address(kube: &Kube, port: u16) -> Result<SocketAddr> {
-    let service = kube.get("service istio-ingress -n istio-ingress")?;
-    let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-    let address: IpAddr = address.context("the gateway's Service has no address")?.parse()?;
-    Ok(SocketAddr::new(address, port))
+    Ok(SocketAddr::new(kube.balanced_address("istio-ingress", "istio-ingress")?, port))
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::client::{Call, Load};
@@ -49,9 +49,7 @@ pub(super) fn leave(kube: &Kube) -> Result<()> {
 
 /// Where the gateway is reached from outside.
 fn gateway(kube: &Kube) -> Result<IpAddr> {
-    let service = kube.get("service istio-ingress -n istio-ingress")?;
-    let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-    Ok(address.context("the gateway's Service has no address")?.parse()?)
+    kube.balanced_address("istio-ingress", "istio-ingress")
 }
 
 fn health(gateway: IpAddr) -> Result<Value> {
