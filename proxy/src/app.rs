@@ -54,7 +54,7 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         tokio::spawn(identity::keep(settings.clone(), config.clone(), readiness.block("certificate")));
         for index in 0..settings.concurrency {
             let (config, drain, shared) = (config.clone(), drain.clone(), shared.clone());
-            let recorder = Recorder::new(node.clone(), &registry, sink.clone());
+            let recorder = Recorder::new(node.clone(), &registry, &sink);
             let listeners = readiness.block("listeners");
             let body = move || work(|| Worker::new(config, drain, shared, recorder), listeners);
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(body).context("a worker thread")?;
@@ -70,6 +70,7 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         end.await.context("signals")?;
         trigger.begin();
         finish(&settings, &trigger, &drain, began.await.unwrap_or_else(|_| Instant::now())).await;
+        sink.flush();
         Ok(())
     })
 }

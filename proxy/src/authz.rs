@@ -96,17 +96,9 @@ mod tests {
             uri_sans: vec![uri.to_owned()],
             ..PeerTls::default()
         });
-        ConnInfo {
-            peer_workload: Default::default(),
-            kind: ListenerKind::Inbound,
-            listener: "virtualInbound".into(),
-            peer: ([10, 0, 0, 7], 4000).into(),
-            local: ([10, 0, 0, 1], 15006).into(),
-            destination: ([10, 0, 0, 1], 9080).into(),
-            audited: None,
-            sni: None,
-            tls,
-        }
+        let (peer, destination) = (([10, 0, 0, 7], 4000).into(), ([10, 0, 0, 1], 9080).into());
+        let conn = ConnInfo::new(ListenerKind::Inbound, "virtualInbound".into(), peer, destination);
+        ConnInfo { local: ([10, 0, 0, 1], 15006).into(), tls, ..conn }
     }
 
     fn rbac(action: PolicyAction, name: &str, principal: Condition) -> Arc<Rbac> {

@@ -1,13 +1,13 @@
 //! What is known of an accepted connection, decided once and then only read.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_types::{Identity, Name};
 
 use crate::model::ListenerKind;
-use crate::record::PeerWorkload;
+use crate::record::{LastSeries, PeerWorkload};
 
 /// An accepted connection, as policies, logs and metrics see it.
 #[derive(Clone, Debug)]
@@ -30,6 +30,17 @@ pub struct ConnInfo {
     pub audited: Option<bool>,
     /// What the peer's proxy told of its workload, with its first request over mutual TLS.
     pub peer_workload: OnceCell<Arc<PeerWorkload>>,
+    /// What was worked out for its earlier requests.
+    pub memo: Memo,
+}
+
+/// What is the same for most requests of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Memo {
+    /// The element of `x-forwarded-client-cert` that tells of the peer.
+    pub(crate) client_certificate: OnceCell<Box<str>>,
+    /// Where the last request was counted.
+    pub(crate) series: RefCell<Option<LastSeries>>,
 }
 
 /// The TLS session that we terminated.
@@ -50,6 +61,22 @@ pub struct PeerTls {
 }
 
 impl ConnInfo {
+    /// A connection of which no more is known yet. Unless it was redirected, it came to its destination itself.
+    pub fn new(kind: ListenerKind, listener: Name, peer: SocketAddr, destination: SocketAddr) -> Self {
+        Self {
+            kind,
+            listener,
+            peer,
+            local: destination,
+            destination,
+            sni: None,
+            tls: None,
+            audited: None,
+            peer_workload: OnceCell::new(),
+            memo: Memo::default(),
+        }
+    }
+
     /// The peer's verified identity, if mutual TLS was used.
     pub fn peer_identity(&self) -> Option<&Identity> {
         self.tls.as_ref()?.identity.as_ref()

@@ -9,6 +9,7 @@ pub(crate) mod grpc;
 mod h1;
 mod h2;
 pub(crate) mod lane;
+pub mod lent;
 mod limits;
 pub(crate) mod link;
 mod live;

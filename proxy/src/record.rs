@@ -8,9 +8,9 @@ mod recorder;
 mod registry;
 mod request;
 
-pub use access_log::Sink;
+pub use access_log::{Format as LogFormat, Sink};
 pub use connection::TcpRecord;
 pub use peer::PeerWorkload;
-pub use recorder::Recorder;
+pub use recorder::{LastSeries, Recorder};
 pub use registry::Registry;
 pub use request::RequestRecord;

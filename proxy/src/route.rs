@@ -3,7 +3,7 @@
 mod cors;
 mod decide;
 mod decision;
-mod find;
+pub(crate) mod find;
 mod format;
 mod hash;
 mod prepare;

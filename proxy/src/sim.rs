@@ -134,17 +134,7 @@ impl Simulation {
             version: "TLSv1.3",
             ..PeerTls::default()
         });
-        let conn = ConnInfo {
-            peer_workload: Default::default(),
-            kind,
-            listener: listener.clone(),
-            peer: connection.source,
-            local: connection.destination,
-            destination: connection.destination,
-            audited: None,
-            sni: None,
-            tls,
-        };
+        let conn = ConnInfo { tls, ..ConnInfo::new(kind, listener.clone(), connection.source, connection.destination) };
         if let Err(fault) = authz::check(&chain.rbac, &Subject { conn: &conn, head: None }) {
             return Fate::Refused(fault.details().into_owned());
         }

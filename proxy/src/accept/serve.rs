@@ -50,17 +50,7 @@ pub(super) async fn connection(
     let destination = original.unwrap_or(local);
     let (snapshot, listener) = redirected(worker, snapshot, captured, destination).await?;
     worker.config.touch(&listener.last_use);
-    let mut conn = ConnInfo {
-        peer_workload: Default::default(),
-        kind: listener.kind,
-        listener: listener.name.clone(),
-        peer,
-        local,
-        destination,
-        audited: None,
-        sni: None,
-        tls: None,
-    };
+    let mut conn = ConnInfo { local, ..ConnInfo::new(listener.kind, listener.name.clone(), peer, destination) };
     let mut facts =
         Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
     let mut early = Vec::new();

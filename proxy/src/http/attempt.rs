@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::exchange::{Call, no_cluster};
 use super::grpc;
+use super::lent::Lent;
 use super::limits::Limits;
 use super::reach::reach;
 use super::request::Outgoing;
@@ -38,7 +39,7 @@ pub(super) struct Attempts<'a> {
 
 /// The answer of an endpoint, its body still to come.
 pub(crate) struct Reply {
-    pub(super) head: ResponseHead,
+    pub(super) head: Lent<ResponseHead>,
     pub(super) client: Client,
     pub(super) request: Outgoing,
     pick: Pick,
@@ -187,7 +188,7 @@ impl<'a> Attempts<'a> {
         client.send_head(self.head, self.head.body);
         self.outgoing.rewind();
         self.limits.another_try();
-        let mut head = ResponseHead::default();
+        let mut head = Lent::new();
         match poll_fn(|cx| self.poll_answer(cx, &mut client, &mut head, caller, timer)).await {
             Ok(()) => {
                 let outcome = outcome(self.head, &head);
@@ -236,7 +237,7 @@ impl<'a> Attempts<'a> {
             self.head.set_authority(host.as_bytes());
         }
         if self.forward.attempt_count {
-            self.head.fields.set(b"x-envoy-attempt-count", self.record.attempts.to_string().as_bytes());
+            self.head.fields.set(b"x-envoy-attempt-count", itoa::Buffer::new().format(self.record.attempts).as_bytes());
         }
     }
 
@@ -353,7 +354,7 @@ impl Retries {
 }
 
 struct Answered {
-    head: ResponseHead,
+    head: Lent<ResponseHead>,
     client: Client,
     pick: Pick,
     judged: bool,
@@ -385,6 +386,11 @@ impl Reply {
     /// True if the answer ends HTTP on this connection.
     pub(super) fn is_tunnel(&self) -> bool {
         self.tunnel
+    }
+
+    /// The answer's head, which nobody needs here any more.
+    pub(super) fn take_head(&mut self) -> Lent<ResponseHead> {
+        std::mem::take(&mut self.head)
     }
 
     /// How long the answer's body will be.

@@ -1,14 +1,30 @@
 //! Buffers that an idle connection does not hold.
 
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
 /// What one read takes at most, until a head needs more.
 pub(crate) const READ: usize = 16 * 1024;
-/// So many unused blocks are kept a thread.
+/// So many unused blocks of each kind are kept a thread.
 const KEPT: usize = 64;
 
 thread_local! {
+    /// Initialised, of [`READ`] bytes.
     static BLOCKS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// Empty, with room.
+    static TAILS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn take(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>) -> Option<Vec<u8>> {
+    shelf.with_borrow_mut(Vec::pop)
+}
+
+fn keep(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>, block: Vec<u8>) {
+    shelf.with_borrow_mut(|blocks| {
+        if blocks.len() < KEPT {
+            blocks.push(block);
+        }
+    });
 }
 
 /// Bytes that came and were not used yet.
@@ -42,7 +58,7 @@ impl Input {
     /// Room for at least one more byte, or nothing if `limit` bytes are there already.
     pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
         if self.block.is_empty() {
-            self.block = BLOCKS.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; READ]);
+            self.block = take(&BLOCKS).unwrap_or_else(|| vec![0; READ]);
         }
         if self.end == self.block.len() && self.start > 0 {
             self.block.copy_within(self.start..self.end, 0);
@@ -65,11 +81,7 @@ impl Input {
             let block = std::mem::take(&mut self.block);
             (self.start, self.end) = (0, 0);
             if block.len() == READ {
-                BLOCKS.with_borrow_mut(|blocks| {
-                    if blocks.len() < KEPT {
-                        blocks.push(block);
-                    }
-                });
+                keep(&BLOCKS, block);
             }
         }
     }
@@ -85,6 +97,9 @@ pub(crate) struct Output {
 impl Output {
     /// Where to append.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = take(&TAILS).unwrap_or_default();
+        }
         &mut self.bytes
     }
 
@@ -109,8 +124,12 @@ impl Output {
 
     /// Gives the memory back if nothing is there.
     pub(crate) fn rest(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            let mut bytes = std::mem::take(self).bytes;
+            if bytes.capacity() <= READ {
+                bytes.clear();
+                keep(&TAILS, bytes);
+            }
         }
     }
 }

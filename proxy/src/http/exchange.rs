@@ -34,11 +34,11 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
     let grpc = head.is_grpc();
     let snapshot = call.worker.snapshot();
     let decision = route::decide(&call.worker.config, snapshot, call.conn, call.http, head).await;
-    facts.decided(&decision, head);
+    facts.decided(&decision);
     if let Some(delay) = decision.delay {
         facts.flags.insert(Flag::DelayInjected);
         if let Err(fault) = wait_out(delay, caller, timer).await {
-            return finish(call, facts, caller, Some(fault));
+            return finish(call, facts, head, caller, Some(fault));
         }
     }
     let fault = match &decision.action {
@@ -49,6 +49,7 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
                 Ok(mut reply) => {
                     let ended = pass_on(call, &decision, &mut reply, caller, timer, &mut facts).await;
                     mirror::copies(call, &decision, forward, head, &reply.request);
+                    facts.response = Some(reply.take_head());
                     if ended.is_none() {
                         reply.give_back();
                     }
@@ -63,7 +64,7 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
             }
         }
     };
-    finish(call, facts, caller, fault);
+    finish(call, facts, head, caller, fault);
 }
 
 /// Answers what is no request that could be decided.
@@ -71,7 +72,7 @@ pub(crate) async fn refuse<C: Caller>(call: &Call<'_>, head: &RequestHead, calle
     let mut facts = RequestRecord::begin(head);
     let answer = Answer::of(fault, false, call.conn.kind);
     let broken = send_answer(answer, caller, &mut facts).await;
-    finish(call, facts, caller, broken);
+    finish(call, facts, head, caller, broken);
 }
 
 /// An injected delay; the caller may go away meanwhile.
@@ -107,6 +108,7 @@ async fn send_answer<C: Caller>(mut answer: Answer, caller: &mut C, facts: &mut 
     caller.send_head(&answer.head, BodyLength::Exact(answer.body.len() as u64));
     caller.send_data(&answer.body);
     caller.send_end(None);
+    facts.response = Some(answer.head.into());
     poll_fn(|cx| caller.poll_flush(cx)).await.err()
 }
 
@@ -140,7 +142,13 @@ async fn pass_on<C: Caller>(
 }
 
 /// Records the request. A failure after the head went out shows in the flags alone.
-fn finish<C: Caller>(call: &Call<'_>, mut facts: RequestRecord, caller: &mut C, fault: Option<Fault>) {
+fn finish<C: Caller>(
+    call: &Call<'_>,
+    mut facts: RequestRecord,
+    head: &RequestHead,
+    caller: &mut C,
+    fault: Option<Fault>,
+) {
     if let Some(fault) = fault {
         if fault.cause == Cause::DownstreamClosed {
             caller.abort();
@@ -149,7 +157,7 @@ fn finish<C: Caller>(call: &Call<'_>, mut facts: RequestRecord, caller: &mut C, 
     }
     let (received, sent) = caller.body_bytes();
     facts.body_bytes(received, sent);
-    call.worker.recorder.request(call.conn, call.http, &facts);
+    call.worker.recorder.request(call.conn, call.http, &facts, head);
 }
 
 /// The failure of an upstream that configuration names and does not have.

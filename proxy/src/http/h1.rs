@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::body::{BodyIn, BodyOut, Broken, Piece};
 use super::caller::Caller;
 use super::exchange::{self, Call};
+use super::lent::Lent;
 use super::live::Live;
 use super::timer::Timer;
 use super::wire::Wire;
@@ -31,13 +32,16 @@ const LINGER_BYTES: u64 = 256 * 1024;
 pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Wire) {
     let Some(mut http) = live.newest(worker, conn) else { return };
     let mut server = Server::new(wire, &http);
-    let mut head = RequestHead::default();
     let mut timer = Timer::default();
     // Until then callers that have not heard that we go are served, and told.
     let mut drained = pin!(worker.drain.closing());
     loop {
         let mut wait = Wait::begin(&http, conn.kind);
-        match poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await {
+        // Taken anew for each: a connection that waits holds none.
+        let mut head = None;
+        let next = poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await;
+        let mut head = head.unwrap_or_default();
+        match next {
             Next::Request => {
                 let Some(newest) = live.newest(worker, conn) else { break };
                 http = newest;
@@ -123,13 +127,14 @@ impl Server {
     fn poll_request(
         &mut self,
         cx: &mut Context<'_>,
-        head: &mut RequestHead,
+        head: &mut Option<Lent<RequestHead>>,
         timer: &mut Timer,
         wait: &mut Wait,
         drained: Pin<&mut impl Future<Output = ()>>,
     ) -> Poll<Next> {
         loop {
             if !self.wire.input.is_empty() {
+                let head = head.get_or_insert_with(Lent::new);
                 match h1::parse_request(self.wire.input.unread(), &self.limits, head) {
                     Ok(Some(taken)) => {
                         self.wire.input.consume(taken);

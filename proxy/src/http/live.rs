@@ -132,21 +132,11 @@ mod tests {
             workload: "a".into(),
             labels: Default::default(),
         };
-        let recorder = Recorder::new(node.into(), &Registry::default(), Sink::start().unwrap());
+        let recorder = Recorder::new(node.into(), &Registry::default(), &Sink::start().unwrap());
         let shared = Shared::new(tokio::runtime::Handle::current());
         let worker = Worker::new(config.clone(), drain, shared, recorder);
         let (peer, destination) = (([10, 0, 0, 2], 1).into(), ([10, 0, 0, 1], 80).into());
-        let conn = ConnInfo {
-            peer_workload: Default::default(),
-            kind: ListenerKind::Inbound,
-            listener: "virtualInbound".into(),
-            peer,
-            local: destination,
-            destination,
-            audited: None,
-            sni: None,
-            tls: None,
-        };
+        let conn = ConnInfo::new(ListenerKind::Inbound, "virtualInbound".into(), peer, destination);
         let facts = Facts {
             destination,
             source: [10, 0, 0, 2].into(),

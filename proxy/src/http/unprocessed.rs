@@ -39,17 +39,8 @@ mod tests {
     fn conn(kind: ListenerKind, peer: Option<&str>) -> ConnInfo {
         let address = ([127, 0, 0, 1], 80).into();
         let identity = peer.map(|peer| peer.parse().unwrap());
-        ConnInfo {
-            kind,
-            listener: "l".into(),
-            peer: address,
-            local: address,
-            destination: address,
-            audited: None,
-            sni: None,
-            tls: Some(PeerTls { identity, ..PeerTls::default() }),
-            peer_workload: Default::default(),
-        }
+        let tls = Some(PeerTls { identity, ..PeerTls::default() });
+        ConnInfo { tls, ..ConnInfo::new(kind, "l".into(), address, address) }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::last_use::LastUse;
 use super::policy::Rbac;
 use super::route::{RouteConfig, WeightedCluster};
 use super::snapshot::SecretName;
+use crate::record::LogFormat;
 
 /// A listener of LDS.
 #[derive(Clone, Debug)]
@@ -254,11 +255,11 @@ pub struct AccessLog {
     pub format: Arc<AccessLogFormat>,
 }
 
-/// The format of an access log, parsed from Envoy's format strings by `record::access_log`.
+/// The format of an access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogFormat {
     /// A format string with `%COMMAND%` operators.
-    Text(Box<str>),
-    /// Keys in order, each with a format string.
-    Json(Vec<(Box<str>, Box<str>)>),
+    Text(LogFormat),
+    /// Keys in order, each with its format.
+    Json(Vec<(Box<str>, LogFormat)>),
 }

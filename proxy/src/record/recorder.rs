@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use mesh_http::RequestHead;
 use mesh_types::{Identity, Name};
 
-use super::access_log::{Line, Sink};
+use super::access_log::{Line, Lines, Sink};
 use super::labels::{self, Outcome};
 use super::peer::{Introduction, PeerWorkload};
 use super::registry::Shard;
@@ -25,7 +26,7 @@ pub struct Recorder {
     /// What callees are told of us.
     pub introduction: Introduction,
     shard: Shard,
-    sink: Sink,
+    lines: Lines,
     handles: RefCell<HashMap<Key, usize>>,
 }
 
@@ -44,15 +45,83 @@ struct Key {
     flags: Flags,
 }
 
-impl Recorder {
-    /// A worker's recorder.
-    pub fn new(node: Arc<Node>, registry: &Registry, sink: Sink) -> Self {
-        Self { introduction: Introduction::of(&node), node, shard: registry.shard(), sink, handles: RefCell::default() }
+/// The last request of a connection, by what can differ from one to the next, and where it was counted.
+#[derive(Clone, Debug)]
+pub struct LastSeries {
+    cluster: Option<Name>,
+    endpoint: Option<Arc<Endpoint>>,
+    status: u16,
+    grpc: Option<Option<u32>>,
+    flags: Flags,
+    /// The peer had told of its workload.
+    told: bool,
+    place: usize,
+}
+
+impl LastSeries {
+    fn of(conn: &ConnInfo, record: &RequestRecord, place: usize) -> Self {
+        Self {
+            cluster: record.cluster.clone(),
+            endpoint: record.endpoint.clone(),
+            status: record.status,
+            grpc: record.grpc.then_some(record.grpc_status),
+            flags: record.flags,
+            told: conn.peer_workload.get().is_some(),
+            place,
+        }
     }
 
-    /// A request is over.
-    pub fn request(&self, conn: &ConnInfo, http: &HttpConnection, record: &RequestRecord) {
+    /// True if a request is counted in the same place. Names and endpoints that were replaced by equal ones are not the
+    /// same, which costs a look-up and nothing else.
+    fn holds(&self, conn: &ConnInfo, record: &RequestRecord) -> bool {
+        fn same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+            one.map(Arc::as_ptr).map(<*const T>::cast::<()>) == other.map(Arc::as_ptr).map(<*const T>::cast::<()>)
+        }
+        same(self.cluster.as_ref(), record.cluster.as_ref())
+            && same(self.endpoint.as_ref(), record.endpoint.as_ref())
+            && self.status == record.status
+            && self.grpc == record.grpc.then_some(record.grpc_status)
+            && self.flags == record.flags
+            && self.told == conn.peer_workload.get().is_some()
+    }
+}
+
+impl Recorder {
+    /// A worker's recorder.
+    pub fn new(node: Arc<Node>, registry: &Registry, sink: &Sink) -> Self {
+        Self {
+            introduction: Introduction::of(&node),
+            node,
+            shard: registry.shard(),
+            lines: sink.lines(),
+            handles: RefCell::default(),
+        }
+    }
+
+    /// A request is over; `head` is its head as it was sent on.
+    pub fn request(&self, conn: &ConnInfo, http: &HttpConnection, record: &RequestRecord, head: &RequestHead) {
         let elapsed = record.began.elapsed();
+        let place = self.place(conn, record);
+        self.shard.lock().request(place, elapsed.as_secs_f64() * 1e3, record.received, record.sent);
+        for log in http.access_logs.iter() {
+            let line = Line::request(conn, record, head, elapsed);
+            self.lines.append(&log.path, |out| line.render(&log.format, out));
+        }
+    }
+
+    /// Where a request is counted: most often where the last of its connection was.
+    fn place(&self, conn: &ConnInfo, record: &RequestRecord) -> usize {
+        if let Some(last) = &*conn.memo.series.borrow()
+            && last.holds(conn, record)
+        {
+            return last.place;
+        }
+        let place = self.request_place(conn, record);
+        *conn.memo.series.borrow_mut() = Some(LastSeries::of(conn, record, place));
+        place
+    }
+
+    fn request_place(&self, conn: &ConnInfo, record: &RequestRecord) -> usize {
         let protocol = if record.grpc { "grpc" } else { "http" };
         let key = Key {
             tcp: false,
@@ -66,18 +135,13 @@ impl Recorder {
             grpc: record.grpc_status,
             flags: record.flags,
         };
-        let mut series = self.shard.lock();
-        let place = self.handle(key, || {
+        self.handle(key, || {
             let flags = record.flags.to_string();
             let outcome = Outcome { protocol, status: Some(record.status), flags: &flags, grpc: record.grpc_status };
             let endpoint = record.endpoint.as_deref();
-            series.requests_of(&labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome))
-        });
-        series.request(place, elapsed.as_secs_f64() * 1e3, record.received, record.sent);
-        drop(series);
-        for log in http.access_logs.iter() {
-            self.sink.write(log, &Line::request(conn, record, elapsed));
-        }
+            let text = labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome);
+            self.shard.lock().requests_of(&text)
+        })
     }
 
     /// A connection of bytes has begun.
@@ -95,7 +159,8 @@ impl Recorder {
             series.sent += record.sent;
         });
         for log in proxy.access_logs.iter() {
-            self.sink.write(log, &Line::connection(conn, record));
+            let line = Line::connection(conn, record);
+            self.lines.append(&log.path, |out| line.render(&log.format, out));
         }
     }
 

@@ -9,7 +9,7 @@ use mesh_http::{RequestHead, ResponseHead, Version};
 use mesh_types::Name;
 
 use crate::fault::{Fault, Flag, Flags};
-use crate::http::grpc;
+use crate::http::{grpc, lent::Lent};
 use crate::model::{Endpoint, Route, ServiceRef};
 use crate::route::{Action, Answer, Decision};
 use crate::upstream::Pick;
@@ -21,22 +21,10 @@ pub struct RequestRecord {
     pub began: Instant,
     /// The same, on the wall.
     pub time: SystemTime,
-    /// Method, as received.
-    pub method: Box<[u8]>,
-    /// Path with query, as received.
-    pub path: Box<[u8]>,
-    /// Authority, as received.
-    pub authority: Box<[u8]>,
     /// Version of HTTP that the caller speaks.
     pub version: Version,
     /// It is a gRPC request.
     pub grpc: bool,
-    /// `user-agent`.
-    pub user_agent: Option<Box<[u8]>>,
-    /// `x-request-id`, as sent on.
-    pub request_id: Option<Box<[u8]>>,
-    /// `x-forwarded-for`, as sent on.
-    pub forwarded_for: Option<Box<[u8]>>,
     /// Whether an AUDIT policy matched, if there are any.
     pub audited: Option<bool>,
     /// The route that took it.
@@ -69,6 +57,8 @@ pub struct RequestRecord {
     pub sent: u64,
     /// From the head of the request to the head of the endpoint's answer.
     pub upstream_time: Option<Duration>,
+    /// The head of the answer, once that was sent.
+    pub response: Option<Lent<ResponseHead>>,
 }
 
 impl RequestRecord {
@@ -77,14 +67,8 @@ impl RequestRecord {
         Self {
             began: Instant::now(),
             time: SystemTime::now(),
-            method: head.method().into(),
-            path: head.path().into(),
-            authority: head.authority().into(),
             version: head.version,
             grpc: head.is_grpc(),
-            user_agent: head.fields.get(b"user-agent").map(Into::into),
-            request_id: None,
-            forwarded_for: None,
             audited: None,
             route: None,
             cluster: None,
@@ -101,15 +85,14 @@ impl RequestRecord {
             received: 0,
             sent: 0,
             upstream_time: None,
+            response: None,
         }
     }
 
-    /// What was decided, and what the request looks like now that it was edited.
-    pub fn decided(&mut self, decision: &Decision, head: &RequestHead) {
+    /// What was decided.
+    pub fn decided(&mut self, decision: &Decision) {
         self.route = decision.route.clone();
         self.audited = decision.audited;
-        self.request_id = head.fields.get(b"x-request-id").map(Into::into);
-        self.forwarded_for = head.fields.get(b"x-forwarded-for").map(Into::into);
         if let Action::Forward(forward) = &decision.action {
             self.cluster = Some(forward.cluster.clone());
             self.service = decision.snapshot.clusters.get(&forward.cluster).and_then(|cluster| cluster.service.clone());

@@ -62,7 +62,7 @@ pub(super) fn prepare(
     if http.use_remote_address {
         let peer = conn.peer.ip().to_canonical().to_string();
         head.fields.set(b"x-envoy-external-address", external(head, &peer, http.xff_trusted_hops).as_bytes());
-        append_to_list(head, b"x-forwarded-for", peer.as_bytes());
+        append_to_list(head, "x-forwarded-for", peer.as_bytes());
         head.fields.set(b"x-forwarded-proto", scheme);
     } else if head.fields.get(b"x-forwarded-proto").is_none() {
         head.fields.append(b"x-forwarded-proto", scheme);
@@ -78,7 +78,7 @@ pub(super) fn prepare(
     peer::take(head, conn);
     client_certificate(head, conn, http.forward_client_cert, identity);
     if http.generate_request_id && head.fields.get(b"x-request-id").is_none() {
-        head.fields.append(b"x-request-id", uuid().as_bytes());
+        head.fields.append(b"x-request-id", &uuid());
     }
     Ok(())
 }
@@ -103,52 +103,47 @@ fn external(head: &RequestHead, peer: &str, trusted: u32) -> String {
     told.split(',').rev().map(str::trim).nth(skipped).map_or(peer, |address| address).to_owned()
 }
 
-fn append_to_list(head: &mut RequestHead, name: &[u8], value: &[u8]) {
-    let list = match super::find::field(head, &String::from_utf8_lossy(name)) {
+fn append_to_list(head: &mut RequestHead, name: &str, value: &[u8]) {
+    let list = match super::find::field(head, name) {
         Some(held) if !held.is_empty() => [&held, &b","[..], value].concat(),
-        _ => value.to_vec(),
+        _ => return head.fields.set(name.as_bytes(), value),
     };
-    head.fields.set(name, &list);
+    head.fields.set(name.as_bytes(), &list);
 }
 
 /// `x-forwarded-client-cert`: who the caller proved to be.
 fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClientCert, identity: Option<&str>) {
-    const NAME: &[u8] = b"x-forwarded-client-cert";
-    let proven = conn.tls.as_ref().filter(|tls| tls.certificate_hash.is_some());
-    let element = || {
-        let tls = proven?;
-        let by = identity.map(|identity| format!("By={identity};")).unwrap_or_default();
-        let mut element = format!("{by}Hash={};Subject=\"\"", tls.certificate_hash.as_deref()?);
-        tls.uri_sans.iter().for_each(|uri| element.extend([";URI=", uri]));
-        Some(element)
-    };
-    match rule {
-        ForwardClientCert::AlwaysForwardOnly => {}
-        ForwardClientCert::ForwardOnly if proven.is_some() => {}
-        ForwardClientCert::AppendForward if proven.is_some() => {
-            if let Some(element) = element() {
-                let held = super::find::field(head, "x-forwarded-client-cert");
-                let list = held
-                    .map_or(element.clone().into_bytes(), |held| [&held, b",".as_slice(), element.as_bytes()].concat());
-                head.fields.set(NAME, &list);
-            }
-        }
-        ForwardClientCert::SanitizeSet if proven.is_some() => {
-            if let Some(element) = element() {
-                head.fields.set(NAME, element.as_bytes());
-            }
-        }
+    const NAME: &str = "x-forwarded-client-cert";
+    let element = conn.tls.as_ref().and_then(|tls| {
+        let hash = tls.certificate_hash.as_deref()?;
+        Some(conn.memo.client_certificate.get_or_init(|| element(hash, &tls.uri_sans, identity)).as_bytes())
+    });
+    match (rule, element) {
+        (ForwardClientCert::AlwaysForwardOnly, _) | (ForwardClientCert::ForwardOnly, Some(_)) => {}
+        (ForwardClientCert::AppendForward, Some(element)) => append_to_list(head, NAME, element),
+        (ForwardClientCert::SanitizeSet, Some(element)) => head.fields.set(NAME.as_bytes(), element),
         _ => {
-            head.fields.remove(NAME);
+            head.fields.remove(NAME.as_bytes());
         }
     }
 }
 
+fn element(hash: &str, uris: &[String], identity: Option<&str>) -> Box<str> {
+    let by = identity.map(|identity| format!("By={identity};")).unwrap_or_default();
+    let mut element = format!("{by}Hash={hash};Subject=\"\"");
+    uris.iter().for_each(|uri| element.extend([";URI=", uri]));
+    element.into()
+}
+
 /// A random UUID (RFC 9562, version 4).
-fn uuid() -> String {
+fn uuid() -> [u8; 36] {
     let bits = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (4 << 76) | (2 << 62);
-    let hex = format!("{bits:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    let mut text = [b'-'; 36];
+    let digits = text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23));
+    for (position, (_, digit)) in digits.enumerate() {
+        *digit = b"0123456789abcdef"[(bits >> (124 - 4 * position)) as usize & 15];
+    }
+    text
 }
 
 /// RFC 3986, section 6.2.2: dot segments go, needless percent encoding goes; then what the configuration asks for.
@@ -283,8 +278,10 @@ mod tests {
     #[test]
     fn ids_are_uuids() {
         let id = uuid();
-        assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
-        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+        assert_eq!(id[14], b'4');
+        assert!(matches!(id[19], b'8' | b'9' | b'a' | b'b'));
+        let parts = std::str::from_utf8(&id).unwrap().split('-').map(str::len);
+        assert_eq!(parts.collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert_ne!(id, uuid());
     }
 

@@ -131,17 +131,7 @@ impl Peer {
 }
 
 fn conn(peer: SocketAddr, local: SocketAddr) -> ConnInfo {
-    ConnInfo {
-        peer_workload: Default::default(),
-        kind: ListenerKind::Outbound,
-        listener: "0.0.0.0_80".into(),
-        peer,
-        local,
-        destination: local,
-        audited: None,
-        sni: None,
-        tls: None,
-    }
+    ConnInfo::new(ListenerKind::Outbound, "0.0.0.0_80".into(), peer, local)
 }
 
 fn worker(setting: &mut Setting, addresses: &[SocketAddr]) -> Worker {
@@ -193,7 +183,7 @@ fn recorder() -> Recorder {
         workload: "a".into(),
         labels: Default::default(),
     };
-    Recorder::new(node.into(), &Registry::default(), Sink::start().unwrap())
+    Recorder::new(node.into(), &Registry::default(), &Sink::start().unwrap())
 }
 
 fn setting() -> Setting {

@@ -15,6 +15,7 @@ use super::{At, Invalid, Result, each, limit, nothing_else, required, route, typ
 use crate::model::{
     AccessLog, AccessLogFormat, CodecType, ForwardClientCert, HttpConnection, HttpFilters, RouteSource,
 };
+use crate::record::LogFormat;
 
 pub(super) const TYPE: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -147,8 +148,10 @@ pub(super) fn access_logs(messages: Vec<log::AccessLog>) -> Result<Arc<[AccessLo
         nothing_else(&message)?;
         let message: file::FileAccessLog = unpack(&any, FILE_LOG)?;
         let format = match message.access_log_format {
-            None => AccessLogFormat::Text(DEFAULT_LINE.into()),
-            Some(file::file_access_log::AccessLogFormat::Format(text)) => AccessLogFormat::Text(text.into()),
+            None => AccessLogFormat::Text(LogFormat::parse(DEFAULT_LINE)),
+            Some(file::file_access_log::AccessLogFormat::Format(text)) => {
+                AccessLogFormat::Text(LogFormat::parse(&text))
+            }
             Some(file::file_access_log::AccessLogFormat::LogFormat(format)) => {
                 log_format(format.format).at("log_format")?
             }
@@ -163,19 +166,19 @@ fn log_format(format: Option<Format>) -> Result<AccessLogFormat> {
     match format {
         Some(Format::TextFormatSource(source)) => match source.specifier {
             Some(envoy_types::pb::envoy::config::core::v3::data_source::Specifier::InlineString(text)) => {
-                Ok(AccessLogFormat::Text(text.into()))
+                Ok(AccessLogFormat::Text(LogFormat::parse(&text)))
             }
             _ => Err(Invalid::new("only an inline string is supported")).at("text_format_source"),
         },
         Some(Format::JsonFormat(json)) => {
-            let mut fields: Vec<(Box<str>, Box<str>)> = Vec::new();
+            let mut fields: Vec<(Box<str>, LogFormat)> = Vec::new();
             for (key, value) in json.fields {
                 match value.kind {
-                    Some(Kind::StringValue(text)) => fields.push((key.into(), text.into())),
+                    Some(Kind::StringValue(text)) => fields.push((key.into(), LogFormat::parse(&text))),
                     _ => return Err(Invalid::new("only strings are supported")).at(&key).at("json_format"),
                 }
             }
-            fields.sort();
+            fields.sort_by(|(one, _), (other, _)| one.cmp(other));
             Ok(AccessLogFormat::Json(fields))
         }
         _ => Err(Invalid::new("only text_format_source and json_format are supported")),

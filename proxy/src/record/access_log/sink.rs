@@ -1,0 +1,211 @@
+//! From the workers to the files. A worker appends to memory of its own; one thread takes what is there and writes it, so
+//! that neither a slow disk nor waking somebody costs a request anything.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+/// A line is written after so long at the latest.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A worker that has so many bytes waits no longer.
+const MANY: usize = 64 * 1024;
+/// Of a worker that has so many bytes lines are dropped, and counted.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// Where access logs end. Cheap to clone.
+#[derive(Clone)]
+pub struct Sink {
+    shared: Arc<Shared>,
+    calls: SyncSender<Call>,
+}
+
+/// Why the writer is called.
+enum Call {
+    /// A line waits, the first since it wrote.
+    Line,
+    /// A worker has many.
+    Many,
+}
+
+#[derive(Default)]
+struct Shared {
+    workers: Mutex<Vec<Arc<Mutex<Waiting>>>>,
+    /// The writer was called and has not begun.
+    called: AtomicBool,
+    /// Files that are open. Whoever holds them writes.
+    files: Mutex<Files>,
+    dropped: AtomicU64,
+}
+
+type Files = HashMap<Box<str>, Box<dyn Write + Send>>;
+
+/// Lines that wait, by the file that they go to.
+#[derive(Default)]
+struct Waiting {
+    texts: Vec<(Box<str>, String)>,
+    bytes: usize,
+}
+
+/// One worker's end of it; its lock is only ever contended while lines are taken.
+pub(in crate::record) struct Lines {
+    waiting: Arc<Mutex<Waiting>>,
+    sink: Sink,
+}
+
+impl Sink {
+    /// Starts the writing thread; it ends with the last sink.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start() -> std::io::Result<Self> {
+        let (calls, called) = sync_channel(64);
+        let shared = Arc::new(Shared::default());
+        let writer = shared.clone();
+        std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&called))?;
+        Ok(Self { shared, calls })
+    }
+
+    /// Lines dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Writes what waits, and returns when it is written: at the end.
+    pub fn flush(&self) {
+        self.shared.write();
+    }
+
+    pub(in crate::record) fn lines(&self) -> Lines {
+        let waiting = Arc::<Mutex<Waiting>>::default();
+        self.shared.workers.lock().push(waiting.clone());
+        Lines { waiting, sink: self.clone() }
+    }
+
+    /// A writer that is called already needs no further call.
+    fn call(&self, call: Call) {
+        let _ = self.calls.try_send(call);
+    }
+}
+
+impl Lines {
+    /// Appends a line for the file at `path`.
+    pub(in crate::record) fn append(&self, path: &str, render: impl FnOnce(&mut String)) {
+        let mut waiting = self.waiting.lock();
+        if waiting.bytes >= MOST {
+            self.sink.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let text = waiting.text(path);
+        let before = text.len();
+        render(text);
+        let more = text.len() - before;
+        let had_many = waiting.bytes >= MANY;
+        waiting.bytes += more;
+        let has_many = waiting.bytes >= MANY;
+        drop(waiting);
+        if has_many && !had_many {
+            self.sink.call(Call::Many);
+        } else if !self.sink.shared.called.swap(true, Ordering::AcqRel) {
+            self.sink.call(Call::Line);
+        }
+    }
+}
+
+impl Waiting {
+    fn text(&mut self, path: &str) -> &mut String {
+        let known = self.texts.iter().position(|(known, _)| &**known == path);
+        let at = known.unwrap_or_else(|| {
+            self.texts.push((path.into(), String::new()));
+            self.texts.len() - 1
+        });
+        &mut self.texts[at].1
+    }
+}
+
+impl Shared {
+    fn run(&self, calls: &Receiver<Call>) {
+        while let Ok(call) = calls.recv() {
+            if matches!(call, Call::Line) {
+                let until = Instant::now() + PAUSE;
+                while let Ok(Call::Line) = calls.recv_timeout(until.saturating_duration_since(Instant::now())) {}
+            }
+            self.called.store(false, Ordering::Release);
+            self.write();
+        }
+        self.write();
+    }
+
+    /// Writes what is there in one go a worker and file; a file that cannot be opened is tried again with its next line.
+    fn write(&self) {
+        let mut files = self.files.lock();
+        let workers = self.workers.lock().clone();
+        for worker in workers {
+            let texts = std::mem::take(&mut *worker.lock()).texts;
+            for (path, text) in texts {
+                if let Some(file) = open(&mut files, &path)
+                    && file.write_all(text.as_bytes()).and_then(|()| file.flush()).is_err()
+                {
+                    files.remove(&path);
+                }
+            }
+        }
+        // A worker that is gone has no more to say.
+        self.workers.lock().retain(|worker| Arc::strong_count(worker) > 1);
+    }
+}
+
+fn open<'a>(files: &'a mut Files, path: &str) -> Option<&'a mut Box<dyn Write + Send>> {
+    if !files.contains_key(path) {
+        let file: Box<dyn Write + Send> = match path {
+            "/dev/stdout" => Box::new(std::io::stdout()),
+            "/dev/stderr" => Box::new(std::io::stderr()),
+            _ => Box::new(OpenOptions::new().create(true).append(true).open(path).ok()?),
+        };
+        files.insert(path.into(), file);
+    }
+    files.get_mut(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(directory: &tempfile::TempDir) -> String {
+        directory.path().join("log").to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn lines_of_all_workers_are_written_without_being_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, sink) = (file(&directory), Sink::start().unwrap());
+        let (one, other) = (sink.lines(), sink.lines());
+        one.append(&path, |line| line.push_str("one\n"));
+        other.append(&path, |line| line.push_str("other\n"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let read = || std::fs::read_to_string(&path).unwrap_or_default();
+        while read().lines().count() < 2 && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(read(), "one\nother\n");
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_written_and_too_much_is_dropped_and_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, sink) = (file(&directory), Sink::start().unwrap());
+        let lines = sink.lines();
+        let writing = sink.shared.files.lock();
+        let long = "x".repeat(MOST / 4 - 1) + "\n";
+        (0..6).for_each(|_| lines.append(&path, |line| line.push_str(&long)));
+        assert_eq!(sink.dropped(), 2);
+        drop(writing);
+        sink.flush();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), MOST as u64);
+    }
+}
