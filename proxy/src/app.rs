@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mesh_runtime::{Blocker, Drain, DrainTrigger, Readiness};
-use tokio::runtime::{Builder, Handle};
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::time::Instant;
 
 use crate::config::Settings;
@@ -95,14 +94,14 @@ async fn finish(settings: &Settings, trigger: &DrainTrigger, drain: &Drain, bega
 
 /// A worker thread's life.
 fn work(make: impl FnOnce() -> Worker, listeners: Blocker) {
-    let runtime = match Builder::new_current_thread().enable_all().build() {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("a worker has no runtime: {error}");
             return;
         }
     };
-    LocalSet::new().block_on(&runtime, async {
+    runtime.block_on(async {
         let worker = Rc::new(make());
         let tidied = worker.clone();
         tokio::task::spawn_local(async move {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::fault::{Cause, Fault, Step};
-use crate::http::timer::Timer;
+use crate::http::{buffer, timer::Timer};
 use crate::stream::Stream;
 
 /// Bytes on their way in one direction, at most.
@@ -92,13 +92,13 @@ impl Way {
                 continue;
             }
             if self.buffer.is_empty() {
-                self.buffer = vec![0; BUFFER / 4];
+                self.buffer = buffer::block();
             }
             let mut room = ReadBuf::new(&mut self.buffer);
             match Pin::new(&mut *from).poll_read(cx, &mut room) {
                 Poll::Pending => {
                     // An idle direction holds no memory; a flush belongs to a pause.
-                    self.buffer = Vec::new();
+                    buffer::keep_block(std::mem::take(&mut self.buffer));
                     if self.unflushed {
                         ready!(Pin::new(&mut *to).poll_flush(cx))?;
                         self.unflushed = false;

@@ -1,5 +1,6 @@
 //! A byte stream, plain or under TLS, with the bytes that were read early put back in front.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,6 +17,8 @@ pub struct Stream {
     early: Early,
     /// Bytes given to the socket; those of a session are counted by the stream below it.
     written: u64,
+    /// Asked for once.
+    local: OnceCell<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl Stream {
     }
 
     fn over(io: Io) -> Self {
-        Self { io, early: Early::default(), written: 0 }
+        Self { io, early: Early::default(), written: 0, local: OnceCell::new() }
     }
 
     /// The same, with bytes that will be read first.
@@ -96,7 +99,10 @@ impl Stream {
     /// # Errors
     /// If the operating system cannot say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().local_addr()
+        match self.local.get() {
+            Some(known) => Ok(*known),
+            None => self.socket().local_addr().inspect(|told| _ = self.local.set(*told)),
+        }
     }
 
     /// True under TLS.

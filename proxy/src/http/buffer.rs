@@ -15,6 +15,18 @@ thread_local! {
     static TAILS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A block of [`READ`] initialised bytes.
+pub(crate) fn block() -> Vec<u8> {
+    take(&BLOCKS).unwrap_or_else(|| vec![0; READ])
+}
+
+/// Gives a block back; one that has grown is let go.
+pub(crate) fn keep_block(block: Vec<u8>) {
+    if block.len() == READ {
+        keep(&BLOCKS, block);
+    }
+}
+
 fn take(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>) -> Option<Vec<u8>> {
     shelf.with_borrow_mut(Vec::pop)
 }
@@ -58,7 +70,7 @@ impl Input {
     /// Room for at least one more byte, or nothing if `limit` bytes are there already.
     pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
         if self.block.is_empty() {
-            self.block = take(&BLOCKS).unwrap_or_else(|| vec![0; READ]);
+            self.block = block();
         }
         if self.end == self.block.len() && self.start > 0 {
             self.block.copy_within(self.start..self.end, 0);
@@ -80,9 +92,7 @@ impl Input {
         if self.is_empty() && !self.block.is_empty() {
             let block = std::mem::take(&mut self.block);
             (self.start, self.end) = (0, 0);
-            if block.len() == READ {
-                keep(&BLOCKS, block);
-            }
+            keep_block(block);
         }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::cell::RefCell;
 use std::fmt::{Display, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mesh_http::{Fields, RequestHead};
+use mesh_http::RequestHead;
 
 use super::format::{Format, Piece, Value};
 use crate::conn::ConnInfo;
-use crate::model::AccessLogFormat;
+use crate::fault::Flags;
+use crate::model::{AccessLogFormat, Endpoint};
 use crate::record::{RequestRecord, TcpRecord};
-use crate::route::find;
 
 /// What a line tells of.
 pub(in crate::record) struct Line<'a> {
@@ -97,9 +98,9 @@ impl<'a> Line<'a> {
         match value {
             Value::StartTime => timestamp(self.time(), out),
             Value::Duration => number(self.elapsed.as_millis() as u64, out),
-            Value::DownstreamRemoteAddress => show(conn.peer, out),
+            Value::DownstreamRemoteAddress => address(conn.peer, out),
             Value::DownstreamRemoteAddressWithoutPort => show(conn.peer.ip(), out),
-            Value::DownstreamLocalAddress => show(conn.destination, out),
+            Value::DownstreamLocalAddress => address(conn.destination, out),
             Value::DownstreamLocalAddressWithoutPort => show(conn.destination.ip(), out),
             Value::DownstreamPeerUriSan => {
                 let uris = conn.tls.iter().flat_map(|tls| &tls.uri_sans);
@@ -144,25 +145,23 @@ fn put_of_request(record: &RequestRecord, head: &RequestHead, value: &Value, out
         Value::Protocol => out.push_str(record.version.as_str()),
         Value::ResponseCode => number(record.status.into(), out),
         Value::ResponseCodeDetails => put_text(record.details.as_bytes(), out),
-        Value::ResponseFlags => show(record.flags, out),
+        Value::ResponseFlags => flags(record.flags, out),
         Value::BytesReceived => number(record.received, out),
         Value::BytesSent => number(record.sent, out),
         Value::UpstreamCluster => out.push_str(record.cluster.as_deref().unwrap_or_default()),
-        Value::UpstreamHost => show_if(record.endpoint.as_ref().map(|endpoint| endpoint.address), out),
-        Value::UpstreamLocalAddress => show_if(record.upstream_local, out),
+        Value::UpstreamHost => upstream(record.endpoint.as_deref(), out),
+        Value::UpstreamLocalAddress => record.upstream_local.into_iter().for_each(|local| address(local, out)),
         Value::UpstreamRequestAttemptCount => number(record.attempts.into(), out),
         Value::UpstreamTransportFailureReason => {
             put_text(record.upstream_failure.as_deref().unwrap_or_default().as_bytes(), out);
         }
         Value::RouteName => out.push_str(record.route.as_ref().map_or("", |route| &route.name)),
-        Value::GrpcStatus => show_if(record.grpc_status, out),
-        Value::Request(names) => {
-            if let Some(found) = names.iter().find_map(|name| find::field(head, name).filter(|value| !value.is_empty()))
-            {
-                put_text(&found, out);
-            }
+        Value::GrpcStatus => record.grpc_status.into_iter().for_each(|status| number(status.into(), out)),
+        Value::Request(names) => put_first(names.iter().filter_map(|name| requested(head, name)), out),
+        Value::Response(names) => {
+            let Some(response) = &record.response else { return };
+            put_first(names.iter().filter_map(|name| response.fields.get(name.as_bytes())), out);
         }
-        Value::Response(names) => put_first(names, record.response.as_ref().map(|head| &head.fields), out),
         _ => {}
     }
 }
@@ -170,11 +169,11 @@ fn put_of_request(record: &RequestRecord, head: &RequestHead, value: &Value, out
 fn put_of_connection(record: &TcpRecord, value: &Value, out: &mut String) {
     match value {
         Value::ResponseCode => out.push('0'),
-        Value::ResponseFlags => show(record.flags, out),
+        Value::ResponseFlags => flags(record.flags, out),
         Value::BytesReceived => number(record.received, out),
         Value::BytesSent => number(record.sent, out),
         Value::UpstreamCluster => out.push_str(record.cluster.as_deref().unwrap_or_default()),
-        Value::UpstreamHost => show_if(record.endpoint.as_ref().map(|endpoint| endpoint.address), out),
+        Value::UpstreamHost => upstream(record.endpoint.as_deref(), out),
         Value::UpstreamTransportFailureReason => {
             put_text(record.failure.as_deref().unwrap_or_default().as_bytes(), out);
         }
@@ -182,12 +181,20 @@ fn put_of_connection(record: &TcpRecord, value: &Value, out: &mut String) {
     }
 }
 
-fn put_first(names: &[Box<str>], fields: Option<&Fields>, out: &mut String) {
-    let Some(fields) = fields else { return };
-    for name in names {
-        if let Some(value) = fields.get(name.as_bytes()).filter(|value| !value.is_empty()) {
-            return put_text(value, out);
-        }
+fn put_first<'a>(mut values: impl Iterator<Item = &'a [u8]>, out: &mut String) {
+    if let Some(value) = values.find(|value| !value.is_empty()) {
+        put_text(value, out);
+    }
+}
+
+/// The first value of a field, or a pseudo field.
+fn requested<'a>(head: &'a RequestHead, name: &'a str) -> Option<&'a [u8]> {
+    match name {
+        ":authority" | "host" => Some(head.authority()),
+        ":method" => Some(head.method()),
+        ":path" => Some(head.path()),
+        ":scheme" => Some(head.scheme()),
+        _ => head.fields.get(name.as_bytes()),
     }
 }
 
@@ -208,8 +215,25 @@ fn show(value: impl Display, out: &mut String) {
     let _ = write!(out, "{value}");
 }
 
-fn show_if(value: Option<impl Display>, out: &mut String) {
-    value.into_iter().for_each(|value| show(value, out));
+fn flags(flags: Flags, out: &mut String) {
+    if flags.is_empty() { out.push('-') } else { show(flags, out) }
+}
+
+fn upstream(endpoint: Option<&Endpoint>, out: &mut String) {
+    endpoint.into_iter().for_each(|endpoint| address(endpoint.address, out));
+}
+
+/// As its `Display`, which takes several times as long: a line has four of them.
+fn address(address: SocketAddr, out: &mut String) {
+    let SocketAddr::V4(v4) = address else { return show(address, out) };
+    for (position, octet) in v4.ip().octets().into_iter().enumerate() {
+        if position > 0 {
+            out.push('.');
+        }
+        number(octet.into(), out);
+    }
+    out.push(':');
+    number(v4.port().into(), out);
 }
 
 fn quote(text: &str, out: &mut String) {
@@ -264,8 +288,6 @@ fn timestamp(time: SystemTime, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
-
     use crate::fault::Flag;
     use crate::model::ListenerKind;
     use mesh_http::ResponseHead;
