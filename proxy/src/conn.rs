@@ -39,6 +39,8 @@ pub struct ConnInfo {
 pub struct Memo {
     /// The element of `x-forwarded-client-cert` that tells of the peer.
     pub(crate) client_certificate: OnceCell<Box<str>>,
+    /// The peer's address in text.
+    pub(crate) peer_ip: OnceCell<Box<str>>,
     /// Where the last request was counted.
     pub(crate) series: RefCell<Option<LastSeries>>,
 }

@@ -1,105 +1,170 @@
 //! Header fields of one message, in arrival order, in one reusable buffer.
 
-/// Fields that the data path itself reads or writes. Recognised once, when the field is stored, so that looking one
-/// up is a comparison of bytes and not of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "each is named after its field")]
-pub enum Known {
-    Other,
-    Te,
-    Date,
-    Host,
-    Origin,
-    Cookie,
-    Expect,
-    Server,
-    Trailer,
-    Upgrade,
-    Location,
-    Connection,
-    GrpcStatus,
-    KeepAlive,
-    UserAgent,
-    ContentType,
-    GrpcTimeout,
-    XRequestId,
-    ContentLength,
-    Http2Settings,
-    Authorization,
-    XForwardedFor,
-    ProxyConnection,
-    TransferEncoding,
-    XForwardedProto,
-    XForwardedHost,
-    XEnvoyPeerMetadata,
-    XEnvoyPeerMetadataId,
-    XForwardedClientCert,
-    XEnvoyAttemptCount,
-    XEnvoyDecoratorOperation,
-    XEnvoyUpstreamServiceTime,
-    AccessControlRequestMethod,
+macro_rules! known {
+    ($($known:ident $name:literal)*) => {
+        /// Fields that the data path itself reads or writes. Recognised once, when the field is stored, so that looking
+        /// one up is a comparison of bytes and not of names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        #[expect(missing_docs, reason = "each is named after its field")]
+        pub enum Known {
+            Other,
+            $($known,)*
+        }
+
+        impl Known {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$known),*];
+
+            /// The field's name in lower case; empty for [`Known::Other`].
+            pub const fn name(self) -> &'static str {
+                match self {
+                    Self::Other => "",
+                    $(Self::$known => $name,)*
+                }
+            }
+        }
+    };
+}
+
+known! {
+    Te "te"
+    Date "date"
+    Host "host"
+    Origin "origin"
+    Cookie "cookie"
+    Expect "expect"
+    Server "server"
+    Trailer "trailer"
+    Upgrade "upgrade"
+    Location "location"
+    Connection "connection"
+    GrpcStatus "grpc-status"
+    KeepAlive "keep-alive"
+    UserAgent "user-agent"
+    ContentType "content-type"
+    GrpcTimeout "grpc-timeout"
+    XRequestId "x-request-id"
+    ContentLength "content-length"
+    Http2Settings "http2-settings"
+    Authorization "authorization"
+    XForwardedFor "x-forwarded-for"
+    ProxyConnection "proxy-connection"
+    TransferEncoding "transfer-encoding"
+    XForwardedProto "x-forwarded-proto"
+    XForwardedHost "x-forwarded-host"
+    XEnvoyPeerMetadata "x-envoy-peer-metadata"
+    XEnvoyPeerMetadataId "x-envoy-peer-metadata-id"
+    XForwardedClientCert "x-forwarded-client-cert"
+    XEnvoyAttemptCount "x-envoy-attempt-count"
+    XEnvoyDecoratorOperation "x-envoy-decorator-operation"
+    XEnvoyUpstreamServiceTime "x-envoy-upstream-service-time"
+    AccessControlRequestMethod "access-control-request-method"
 }
 
 impl Known {
     /// Recognises a field name, in any case.
     pub fn of(name: &[u8]) -> Self {
-        let (known, text): (Self, &str) = match name.len() {
-            2 => (Self::Te, "te"),
+        let known = match name.len() {
+            2 => Self::Te,
             4 => match name[0] | 0x20 {
-                b'd' => (Self::Date, "date"),
-                _ => (Self::Host, "host"),
+                b'd' => Self::Date,
+                _ => Self::Host,
             },
             6 => match name[0] | 0x20 {
-                b'o' => (Self::Origin, "origin"),
-                b'c' => (Self::Cookie, "cookie"),
-                b'e' => (Self::Expect, "expect"),
-                _ => (Self::Server, "server"),
+                b'o' => Self::Origin,
+                b'c' => Self::Cookie,
+                b'e' => Self::Expect,
+                _ => Self::Server,
             },
             7 => match name[0] | 0x20 {
-                b't' => (Self::Trailer, "trailer"),
-                _ => (Self::Upgrade, "upgrade"),
+                b't' => Self::Trailer,
+                _ => Self::Upgrade,
             },
-            8 => (Self::Location, "location"),
+            8 => Self::Location,
             10 => match name[0] | 0x20 {
-                b'c' => (Self::Connection, "connection"),
-                b'u' => (Self::UserAgent, "user-agent"),
-                _ => (Self::KeepAlive, "keep-alive"),
+                b'c' => Self::Connection,
+                b'u' => Self::UserAgent,
+                _ => Self::KeepAlive,
             },
-            11 => (Self::GrpcStatus, "grpc-status"),
+            11 => Self::GrpcStatus,
             12 => match name[0] | 0x20 {
-                b'c' => (Self::ContentType, "content-type"),
-                b'g' => (Self::GrpcTimeout, "grpc-timeout"),
-                _ => (Self::XRequestId, "x-request-id"),
+                b'c' => Self::ContentType,
+                b'g' => Self::GrpcTimeout,
+                _ => Self::XRequestId,
             },
-            13 => (Self::Authorization, "authorization"),
+            13 => Self::Authorization,
             14 => match name[0] | 0x20 {
-                b'c' => (Self::ContentLength, "content-length"),
-                _ => (Self::Http2Settings, "http2-settings"),
+                b'c' => Self::ContentLength,
+                _ => Self::Http2Settings,
             },
-            15 => (Self::XForwardedFor, "x-forwarded-for"),
+            15 => Self::XForwardedFor,
             16 => match name[0] | 0x20 {
-                b'p' => (Self::ProxyConnection, "proxy-connection"),
-                _ => (Self::XForwardedHost, "x-forwarded-host"),
+                b'p' => Self::ProxyConnection,
+                _ => Self::XForwardedHost,
             },
             17 => match name[0] | 0x20 {
-                b't' => (Self::TransferEncoding, "transfer-encoding"),
-                _ => (Self::XForwardedProto, "x-forwarded-proto"),
+                b't' => Self::TransferEncoding,
+                _ => Self::XForwardedProto,
             },
             21 => match name[8] | 0x20 {
-                b'p' => (Self::XEnvoyPeerMetadata, "x-envoy-peer-metadata"),
-                _ => (Self::XEnvoyAttemptCount, "x-envoy-attempt-count"),
+                b'p' => Self::XEnvoyPeerMetadata,
+                _ => Self::XEnvoyAttemptCount,
             },
-            23 => (Self::XForwardedClientCert, "x-forwarded-client-cert"),
-            24 => (Self::XEnvoyPeerMetadataId, "x-envoy-peer-metadata-id"),
-            27 => (Self::XEnvoyDecoratorOperation, "x-envoy-decorator-operation"),
+            23 => Self::XForwardedClientCert,
+            24 => Self::XEnvoyPeerMetadataId,
+            27 => Self::XEnvoyDecoratorOperation,
             29 => match name[0] | 0x20 {
-                b'a' => (Self::AccessControlRequestMethod, "access-control-request-method"),
-                _ => (Self::XEnvoyUpstreamServiceTime, "x-envoy-upstream-service-time"),
+                b'a' => Self::AccessControlRequestMethod,
+                _ => Self::XEnvoyUpstreamServiceTime,
             },
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(text.as_bytes()) { known } else { Self::Other }
+        if name.eq_ignore_ascii_case(known.name().as_bytes()) { known } else { Self::Other }
+    }
+}
+
+/// True for a byte that ends a line for somebody.
+fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | 0)
+}
+
+/// What a field is asked for by: one of the [`Known`], which costs less, or any name, in any case.
+pub trait FieldName: Copy {
+    /// The field, if it is known.
+    fn known(self) -> Known;
+
+    /// Its name.
+    fn text(&self) -> &[u8];
+}
+
+impl FieldName for Known {
+    fn known(self) -> Known {
+        self
+    }
+
+    fn text(&self) -> &[u8] {
+        self.name().as_bytes()
+    }
+}
+
+impl FieldName for &[u8] {
+    fn known(self) -> Known {
+        Known::of(self)
+    }
+
+    fn text(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<const N: usize> FieldName for &[u8; N] {
+    fn known(self) -> Known {
+        Known::of(self)
+    }
+
+    fn text(&self) -> &[u8] {
+        *self
     }
 }
 
@@ -134,12 +199,16 @@ struct Field {
     live: bool,
     /// Its sender asked that no table remembers it (RFC 7541, section 7.1.3).
     sensitive: bool,
+    /// Name and value stand in one line in the buffer, as HTTP/1 writes them.
+    line: bool,
 }
 
 /// An ordered list of header fields. Names keep the case in which they came; comparison ignores it.
 ///
-/// Removal marks, replacement appends: neither moves bytes. The owner calls [`Fields::clear`] between messages, and
-/// the buffers stay.
+/// The buffer holds lines as HTTP/1 writes them, so that what passes unchanged is copied as it stands, in one piece.
+/// Nothing in it but their ends could end a line: the codecs let nothing of the kind in, and edits are cleaned. Removal
+/// marks, replacement appends: neither moves bytes. The owner calls [`Fields::clear`] between messages, and the buffers
+/// stay.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     bytes: Vec<u8>,
@@ -154,52 +223,108 @@ impl Fields {
     }
 
     /// Appends a field; earlier ones of the same name stay.
-    pub fn append(&mut self, name: &[u8], value: &[u8]) {
-        self.append_known(Known::of(name), name, value);
+    pub fn append(&mut self, name: impl FieldName, value: &[u8]) {
+        self.append_line(name.known(), name.text(), value, false);
     }
 
     /// Appends a field whose name has been recognised already.
     pub(crate) fn append_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
-        self.append_as(known, name, value, false);
+        self.append_line(known, name, value, false);
     }
 
     /// Appends a field that HPACK carried.
     pub(crate) fn append_as(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
-        let name = Span::push(&mut self.bytes, name);
-        let value = Span::push(&mut self.bytes, value);
-        self.fields.push(Field { name, value, known, live: true, sensitive });
+        self.append_line(known, name, value, sensitive);
+    }
+
+    fn append_line(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
+        self.bytes.reserve(name.len() + value.len() + 4);
+        let name = self.push(name);
+        self.bytes.extend_from_slice(b": ");
+        let value = self.push(value);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.fields.push(Field { name, value, known, live: true, sensitive, line: true });
+    }
+
+    /// Takes over the fields' part of a head that HTTP/1's grammar let through; [`Fields::append_part`] says what of it
+    /// are fields. Returns where it begins.
+    pub(crate) fn begin_lines(&mut self, lines: &[u8]) -> usize {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(lines);
+        start
+    }
+
+    /// Appends a field of which name and value stand at these places of the buffer.
+    pub(crate) fn append_part(&mut self, known: Known, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
+        let line = value.start == name.end + 2
+            && &self.bytes[name.end..value.start] == b": "
+            && self.bytes[value.end..].starts_with(b"\r\n");
+        let span = |range: std::ops::Range<usize>| Span::between(range.start as u32, range.end as u32);
+        self.fields.push(Field { name: span(name), value: span(value), known, live: true, sensitive: false, line });
     }
 
     /// Sets a field to one value, in the place of the first of that name, or at the end.
-    pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        let known = Known::of(name);
-        let value_span = Span::push(&mut self.bytes, value);
-        let mut placed = false;
-        let bytes = &self.bytes;
-        for field in self.fields.iter_mut().filter(|f| f.live && Self::is(bytes, f, known, name)) {
-            if placed {
-                field.live = false;
-            } else {
-                field.value = value_span;
-                placed = true;
-            }
-        }
-        if !placed {
-            let name = Span::push(&mut self.bytes, name);
-            self.fields.push(Field { name, value: value_span, known, live: true, sensitive: false });
-        }
+    pub fn set(&mut self, name: impl FieldName, value: &[u8]) {
+        let known = name.known();
+        let (bytes, mut matching) = (&self.bytes, self.fields.iter_mut());
+        let Some(first) = matching.find(|f| f.live && Self::is(bytes, f, known, &name)) else {
+            return self.append_line(known, name.text(), value, false);
+        };
+        matching.filter(|f| f.live && Self::is(bytes, f, known, &name)).for_each(|f| f.live = false);
+        first.line = false;
+        let start = self.bytes.len();
+        first.value = Span::between(start as u32, (start + value.len()) as u32);
+        self.push(value);
     }
 
     /// Removes every field of that name; says whether there was one.
-    pub fn remove(&mut self, name: &[u8]) -> bool {
-        let known = Known::of(name);
+    pub fn remove(&mut self, name: impl FieldName) -> bool {
+        let (known, bytes) = (name.known(), &self.bytes);
         let mut found = false;
-        let bytes = &self.bytes;
-        for field in self.fields.iter_mut().filter(|f| f.live && Self::is(bytes, f, known, name)) {
+        for field in self.fields.iter_mut().filter(|f| f.live && Self::is(bytes, f, known, &name)) {
             field.live = false;
             found = true;
         }
         found
+    }
+
+    /// Appends text; a byte in it that could end a line is an error of ours, and becomes a space.
+    fn push(&mut self, text: &[u8]) -> Span {
+        let span = Span::push(&mut self.bytes, text);
+        // Looks at every byte, without a branch for each: texts are short.
+        if text.iter().fold(false, |found, byte| found | ends_line(*byte)) {
+            let added = &mut self.bytes[span.start as usize..];
+            added.iter_mut().filter(|byte| ends_line(**byte)).for_each(|byte| *byte = b' ');
+        }
+        span
+    }
+
+    /// Appends the fields to `out` as HTTP/1 writes them. Those that `is_own` picks are left to `write`.
+    pub(crate) fn write_lines(
+        &self,
+        out: &mut Vec<u8>,
+        is_own: impl Fn(Known) -> bool,
+        mut write: impl FnMut(Known, &[u8], &[u8], &mut Vec<u8>),
+    ) {
+        // Lines that stand one after the other go in one piece.
+        let mut run = 0..0;
+        for field in self.fields.iter().filter(|f| f.live) {
+            let (start, end) = (field.name.start as usize, field.value.end as usize + 2);
+            if is_own(field.known) {
+                out.extend_from_slice(&self.bytes[std::mem::take(&mut run)]);
+                write(field.known, field.name.of(&self.bytes), field.value.of(&self.bytes), out);
+            } else if !field.line {
+                out.extend_from_slice(&self.bytes[std::mem::take(&mut run)]);
+                for part in [field.name.of(&self.bytes), b": ", field.value.of(&self.bytes), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            } else if run.end == start {
+                run.end = end;
+            } else {
+                out.extend_from_slice(&self.bytes[std::mem::replace(&mut run, start..end)]);
+            }
+        }
+        out.extend_from_slice(&self.bytes[run]);
     }
 
     /// Keeps the fields that `keep` picks, given kind, name and value, and removes the others.
@@ -210,15 +335,17 @@ impl Fields {
         }
     }
 
-    /// The first value of a field; the name in any case.
-    pub fn get<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
-        self.get_all(name).next()
+    /// The first value of a field.
+    pub fn get(&self, name: impl FieldName) -> Option<&[u8]> {
+        let known = name.known();
+        let mut live = self.fields.iter().filter(|f| f.live);
+        live.find(|f| Self::is(&self.bytes, f, known, &name)).map(|f| f.value.of(&self.bytes))
     }
 
     /// Every value of a field, in order.
-    pub fn get_all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let known = Known::of(name);
-        let matching = move |f: &&Field| f.live && Self::is(&self.bytes, f, known, name);
+    pub fn get_all(&self, name: impl FieldName) -> impl Iterator<Item = &[u8]> {
+        let known = name.known();
+        let matching = move |f: &&Field| f.live && Self::is(&self.bytes, f, known, &name);
         self.fields.iter().filter(matching).map(|f| f.value.of(&self.bytes))
     }
 
@@ -261,18 +388,13 @@ impl Fields {
         self.fields.iter().all(|f| !f.live)
     }
 
-    /// True if no name and no value, present or replaced, has a byte that could end a line. One scan for all of them.
-    pub(crate) fn are_clean(&self) -> bool {
-        memchr::memchr3(b'\r', b'\n', 0, &self.bytes).is_none()
-    }
-
     /// At least as many bytes as the fields take when written.
     pub(crate) fn size_hint(&self) -> usize {
         self.bytes.len() + 4 * self.fields.len()
     }
 
-    fn is(bytes: &[u8], field: &Field, known: Known, name: &[u8]) -> bool {
-        field.known == known && (known != Known::Other || field.name.of(bytes).eq_ignore_ascii_case(name))
+    fn is(bytes: &[u8], field: &Field, known: Known, name: &impl FieldName) -> bool {
+        field.known == known && (known != Known::Other || field.name.of(bytes).eq_ignore_ascii_case(name.text()))
     }
 }
 
@@ -282,43 +404,9 @@ mod tests {
 
     #[test]
     fn every_known_name_is_recognised() {
-        let names = [
-            ("te", Known::Te),
-            ("date", Known::Date),
-            ("host", Known::Host),
-            ("origin", Known::Origin),
-            ("cookie", Known::Cookie),
-            ("expect", Known::Expect),
-            ("server", Known::Server),
-            ("trailer", Known::Trailer),
-            ("upgrade", Known::Upgrade),
-            ("location", Known::Location),
-            ("connection", Known::Connection),
-            ("grpc-status", Known::GrpcStatus),
-            ("keep-alive", Known::KeepAlive),
-            ("user-agent", Known::UserAgent),
-            ("content-type", Known::ContentType),
-            ("grpc-timeout", Known::GrpcTimeout),
-            ("x-request-id", Known::XRequestId),
-            ("content-length", Known::ContentLength),
-            ("http2-settings", Known::Http2Settings),
-            ("authorization", Known::Authorization),
-            ("x-forwarded-for", Known::XForwardedFor),
-            ("proxy-connection", Known::ProxyConnection),
-            ("transfer-encoding", Known::TransferEncoding),
-            ("x-forwarded-proto", Known::XForwardedProto),
-            ("x-forwarded-host", Known::XForwardedHost),
-            ("x-envoy-peer-metadata", Known::XEnvoyPeerMetadata),
-            ("x-envoy-peer-metadata-id", Known::XEnvoyPeerMetadataId),
-            ("x-forwarded-client-cert", Known::XForwardedClientCert),
-            ("x-envoy-attempt-count", Known::XEnvoyAttemptCount),
-            ("x-envoy-decorator-operation", Known::XEnvoyDecoratorOperation),
-            ("x-envoy-upstream-service-time", Known::XEnvoyUpstreamServiceTime),
-            ("access-control-request-method", Known::AccessControlRequestMethod),
-        ];
-        for (name, known) in names {
-            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
-            assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), known, "{name}");
+        for known in Known::ALL {
+            assert_eq!(Known::of(known.name().as_bytes()), *known);
+            assert_eq!(Known::of(known.name().to_ascii_uppercase().as_bytes()), *known);
         }
         for other in ["", "x", "hosts", "hest", "x-envoy-attempt-counx", "content-lengtj"] {
             assert_eq!(Known::of(other.as_bytes()), Known::Other, "{other}");
@@ -342,5 +430,32 @@ mod tests {
         assert_eq!(fields.get(b"hOST"), Some(&b"a"[..]));
         assert_eq!(fields.known(Known::Host), Some(&b"a"[..]));
         assert_eq!((fields.len(), fields.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn what_passes_is_written_as_it_came_and_edits_cannot_end_a_line() {
+        let text = b"A: 1\r\nhost:  x\r\nB:2 \r\nC: 3\r\n\r\n";
+        let mut fields = Fields::default();
+        fields.append(b"first", b"0\r\nx: y");
+        let base = fields.begin_lines(text);
+        let at = |start: usize, end: usize| base + start..base + end;
+        fields.append_part(Known::Other, at(0, 1), at(3, 4));
+        fields.append_part(Known::Host, at(6, 10), at(13, 14));
+        fields.append_part(Known::Other, at(16, 17), at(18, 19));
+        fields.append_part(Known::Other, at(22, 23), at(25, 26));
+        fields.append(b"d", b"4");
+        fields.set(b"a", b"5\n");
+        fields.append(Known::Server, b"me");
+        let mut out = Vec::new();
+        fields.write_lines(
+            &mut out,
+            |known| known == Known::Server,
+            |_, name, value, out| {
+                out.extend_from_slice(name);
+                out.extend_from_slice(value);
+            },
+        );
+        let want = "first: 0  x: y\r\nA: 5 \r\nhost: x\r\nB: 2\r\nC: 3\r\nd: 4\r\nserverme";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
     }
 }

@@ -159,6 +159,39 @@ impl Facts {
     }
 }
 
+/// The fields of a head, on their way into [`crate::Fields`] as they stand.
+struct Lines {
+    /// Address of the first byte, and where that is in the fields' buffer.
+    from: usize,
+    to: usize,
+}
+
+impl Lines {
+    /// Copies the part of a head that holds its fields.
+    fn begin(text: &[u8], headers: &[httparse::Header<'_>], fields: &mut crate::Fields) -> Self {
+        let start = headers.first().map_or(text.len(), |first| offset(text, first.name.as_bytes()));
+        let lines = &text[start..];
+        Self { from: lines.as_ptr().addr(), to: fields.begin_lines(lines) }
+    }
+
+    fn append(&self, known: crate::Known, header: &httparse::Header<'_>, fields: &mut crate::Fields) {
+        // The parser need not say where nothing stands.
+        if header.value.is_empty() {
+            return fields.append_known(known, header.name.as_bytes(), b"");
+        }
+        let place = |part: &[u8]| {
+            let start = part.as_ptr().addr() - self.from + self.to;
+            start..start + part.len()
+        };
+        fields.append_part(known, place(header.name.as_bytes()), place(header.value));
+    }
+}
+
+/// Where a part of a text begins in it.
+fn offset(text: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
 /// Removes the fields that `Connection` names (RFC 9110, section 7.6.1). It is done on receipt, before anybody looks at
 /// the fields, so that a peer cannot make a later hop lose what the mesh itself has added.
 fn remove_nominated(headers: &[httparse::Header<'_>], fields: &mut crate::Fields) {

@@ -15,5 +15,5 @@ pub mod h2;
 mod head;
 mod hpack;
 
-pub use fields::{Fields, Known};
+pub use fields::{FieldName, Fields, Known};
 pub use head::{BodyLength, RequestHead, ResponseHead, Version};

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use mesh_http::{BodyLength, RequestHead, ResponseHead, Version};
+use mesh_http::{BodyLength, Known, RequestHead, ResponseHead, Version};
 use tokio::time::Instant;
 
 use super::caller::Caller;
@@ -237,7 +237,9 @@ impl<'a> Attempts<'a> {
             self.head.set_authority(host.as_bytes());
         }
         if self.forward.attempt_count {
-            self.head.fields.set(b"x-envoy-attempt-count", itoa::Buffer::new().format(self.record.attempts).as_bytes());
+            self.head
+                .fields
+                .set(Known::XEnvoyAttemptCount, itoa::Buffer::new().format(self.record.attempts).as_bytes());
         }
     }
 
@@ -388,11 +390,6 @@ impl Reply {
         self.tunnel
     }
 
-    /// The answer's head, which nobody needs here any more.
-    pub(super) fn take_head(&mut self) -> Lent<ResponseHead> {
-        std::mem::take(&mut self.head)
-    }
-
     /// How long the answer's body will be.
     pub(super) fn body(&self) -> BodyLength {
         self.head.body
@@ -417,8 +414,12 @@ impl Reply {
         Poll::Ready(Err(Fault::after_sending(cause, Step::Respond)))
     }
 
-    /// Keeps the connection for the next request, if it can carry one.
-    pub(super) fn give_back(self) {
-        self.client.give_back(&self.pick);
+    /// Keeps the connection for the next request, if the answer is `complete` and it can carry one. What is left is the
+    /// answer's head.
+    pub(super) fn finish(self, complete: bool) -> Lent<ResponseHead> {
+        if complete {
+            self.client.give_back(&self.pick);
+        }
+        self.head
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use mesh_http::{BodyLength, RequestHead};
+use mesh_http::{BodyLength, Known, RequestHead};
 use tokio::time::Instant;
 
 use super::attempt::{Attempts, Reply};
@@ -49,10 +49,7 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
                 Ok(mut reply) => {
                     let ended = pass_on(call, &decision, &mut reply, caller, timer, &mut facts).await;
                     mirror::copies(call, &decision, forward, head, &reply.request);
-                    facts.response = Some(reply.take_head());
-                    if ended.is_none() {
-                        reply.give_back();
-                    }
+                    facts.response = Some(reply.finish(ended.is_none()));
                     ended
                 }
                 Err(fault) if fault.status() == 0 => Some(fault),
@@ -103,7 +100,7 @@ async fn send_answer<C: Caller>(mut answer: Answer, caller: &mut C, facts: &mut 
     facts.answered_here(&answer);
     // An answer to HEAD tells how long the body would have been.
     if !answer.body.is_empty() {
-        answer.head.fields.set(b"content-length", answer.body.len().to_string().as_bytes());
+        answer.head.fields.set(Known::ContentLength, answer.body.len().to_string().as_bytes());
     }
     caller.send_head(&answer.head, BodyLength::Exact(answer.body.len() as u64));
     caller.send_data(&answer.body);
@@ -124,7 +121,7 @@ async fn pass_on<C: Caller>(
     facts.answered(&reply.head);
     if let Some(time) = facts.upstream_time {
         let mut digits = itoa::Buffer::new();
-        reply.head.fields.set(b"x-envoy-upstream-service-time", digits.format(time.as_millis()).as_bytes());
+        reply.head.fields.set(Known::XEnvoyUpstreamServiceTime, digits.format(time.as_millis()).as_bytes());
     }
     decision.edit_response(call.conn, call.http, &mut reply.head);
     caller.send_head(&reply.head, reply.body());

@@ -10,7 +10,7 @@ use mesh_http::{RequestHead, ResponseHead};
 const KEPT: usize = 64;
 
 /// A head that came from the thread's shelf and goes back there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lent<T: Head>(T);
 
 /// A head that others can use after it was cleared.
@@ -26,6 +26,12 @@ impl<T: Head> Lent<T> {
     /// An empty head.
     pub fn new() -> Self {
         Self(T::shelf().with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+}
+
+impl<T: Head> Default for Lent<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

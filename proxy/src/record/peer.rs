@@ -17,8 +17,6 @@ use crate::conn::ConnInfo;
 const MOST: usize = 8 * 1024;
 /// A longer name in it is cut.
 const LONGEST_NAME: usize = 253;
-const METADATA: &[u8] = b"x-envoy-peer-metadata";
-const METADATA_ID: &[u8] = b"x-envoy-peer-metadata-id";
 
 /// A workload as its own proxy describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,8 +72,8 @@ impl Introduction {
 
     /// Adds it to a request that stays in the mesh.
     pub fn add(&self, head: &mut RequestHead) {
-        head.fields.set(METADATA_ID, &self.id);
-        head.fields.set(METADATA, &self.metadata);
+        head.fields.set(Known::XEnvoyPeerMetadataId, &self.id);
+        head.fields.set(Known::XEnvoyPeerMetadata, &self.metadata);
     }
 }
 
@@ -141,7 +139,7 @@ mod tests {
         };
         let mut head = RequestHead::default();
         Introduction::of(&node).add(&mut head);
-        let read = read(head.fields.get(METADATA).unwrap()).unwrap();
+        let read = read(head.fields.get(Known::XEnvoyPeerMetadata).unwrap()).unwrap();
         let wanted = ["a", "shop", "front", "v2", "front", "v2", "c1"].map(str::to_owned);
         let PeerWorkload { name, namespace, app, version, canonical_name, canonical_revision, cluster } = read;
         assert_eq!([name, namespace, app, version, canonical_name, canonical_revision, cluster], wanted);

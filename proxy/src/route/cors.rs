@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mesh_http::RequestHead;
+use mesh_http::{Known, RequestHead};
 
 use super::decision::Answer;
 use crate::model::Cors;
@@ -14,9 +14,9 @@ pub(super) fn check(
     head: &RequestHead,
     response_fields: &mut Vec<(&'static str, String)>,
 ) -> Option<Answer> {
-    let origin = head.fields.get(b"origin").filter(|origin| !origin.is_empty())?;
+    let origin = head.fields.get(Known::Origin).filter(|origin| !origin.is_empty())?;
     let allowed = rules.origins.iter().any(|rule| rule.matches(origin));
-    let preflight = head.method() == b"OPTIONS" && head.fields.get(b"access-control-request-method").is_some();
+    let preflight = head.method() == b"OPTIONS" && head.fields.get(Known::AccessControlRequestMethod).is_some();
     if !allowed {
         let here = preflight && !rules.forward_unmatched_preflights;
         return here.then(|| Answer::new(200, Arc::default(), "cors_response"));

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mesh_http::{RequestHead, ResponseHead};
+use mesh_http::{Known, RequestHead, ResponseHead};
 use mesh_types::Name;
 
 use super::decision::{Action, Answer, Decision, Forward};
@@ -251,7 +251,7 @@ impl Decision {
             head.fields.append(name.as_bytes(), value.as_bytes());
         }
         if let Some(server) = &http.server_name {
-            head.fields.set(b"server", server.as_bytes());
+            head.fields.set(Known::Server, server.as_bytes());
         }
     }
 }
@@ -293,7 +293,7 @@ fn choose(target: &RouteTarget) -> (usize, &WeightedCluster) {
 /// `grpc-timeout`, where the route honours it: digits and a unit.
 fn grpc_timeout(target: &RouteTarget, head: &RequestHead) -> Delay {
     let most = target.max_grpc_timeout?;
-    let text = std::str::from_utf8(head.fields.get(b"grpc-timeout")?).ok()?;
+    let text = std::str::from_utf8(head.fields.get(Known::GrpcTimeout)?).ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
     let asked = match unit {

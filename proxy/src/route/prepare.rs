@@ -1,7 +1,7 @@
 //! What every request goes through before it is looked at: a plain path, and the fields by which proxies tell each other
 //! about the caller, taken from those who may set them (Envoy's connection manager).
 
-use mesh_http::RequestHead;
+use mesh_http::{Known, RequestHead};
 
 use super::find::split_query;
 use crate::conn::ConnInfo;
@@ -60,15 +60,21 @@ pub(super) fn prepare(
     let scheme: &[u8] = if secure { b"https" } else { b"http" };
     forget_commands(head, http.use_remote_address);
     if http.use_remote_address {
-        let peer = conn.peer.ip().to_canonical().to_string();
-        head.fields.set(b"x-envoy-external-address", external(head, &peer, http.xff_trusted_hops).as_bytes());
-        append_to_list(head, "x-forwarded-for", peer.as_bytes());
-        head.fields.set(b"x-forwarded-proto", scheme);
-    } else if head.fields.get(b"x-forwarded-proto").is_none() {
-        head.fields.append(b"x-forwarded-proto", scheme);
+        let peer = conn.memo.peer_ip.get_or_init(|| conn.peer.ip().to_canonical().to_string().into());
+        match http.xff_trusted_hops {
+            0 => head.fields.set(b"x-envoy-external-address", peer.as_bytes()),
+            trusted => {
+                let external = external(head, peer, trusted);
+                head.fields.set(b"x-envoy-external-address", external.as_bytes());
+            }
+        }
+        append_to_list(head, Known::XForwardedFor, peer.as_bytes());
+        head.fields.set(Known::XForwardedProto, scheme);
+    } else if head.fields.get(Known::XForwardedProto).is_none() {
+        head.fields.append(Known::XForwardedProto, scheme);
     }
     if head.scheme().is_empty() {
-        let told = match head.fields.get(b"x-forwarded-proto") {
+        let told = match head.fields.get(Known::XForwardedProto) {
             Some(b"https") => &b"https"[..],
             _ => b"http",
         };
@@ -77,15 +83,18 @@ pub(super) fn prepare(
     // Outbound it is the application that speaks, which knows nothing of this.
     peer::take(head, conn);
     client_certificate(head, conn, http.forward_client_cert, identity);
-    if http.generate_request_id && head.fields.get(b"x-request-id").is_none() {
-        head.fields.append(b"x-request-id", &uuid());
+    if http.generate_request_id && head.fields.get(Known::XRequestId).is_none() {
+        head.fields.append(Known::XRequestId, &uuid());
     }
     Ok(())
 }
 
 /// Removes what a caller may not say; `outside`: it is not of the mesh.
 fn forget_commands(head: &mut RequestHead, outside: bool) {
-    head.fields.retain(|_, name, _| {
+    head.fields.retain(|known, name, _| {
+        if !matches!(known, Known::Other | Known::XEnvoyAttemptCount | Known::XEnvoyDecoratorOperation) {
+            return true;
+        }
         let word = match name.split_at_checked(ENVOYS.len()) {
             Some((start, word)) if start.eq_ignore_ascii_case(ENVOYS) => word,
             _ => return true,
@@ -95,25 +104,25 @@ fn forget_commands(head: &mut RequestHead, outside: bool) {
     });
 }
 
-/// The address that we trust to be the caller's: the peer's or, behind trusted proxies, the one that they saw.
+/// The address that we trust to be the caller's behind trusted proxies: the one that they saw.
 fn external(head: &RequestHead, peer: &str, trusted: u32) -> String {
-    let Some(skipped) = (trusted as usize).checked_sub(1) else { return peer.to_owned() };
     let told = super::find::field(head, "x-forwarded-for").unwrap_or_default();
     let told = String::from_utf8_lossy(&told).into_owned();
-    told.split(',').rev().map(str::trim).nth(skipped).map_or(peer, |address| address).to_owned()
+    told.split(',').rev().map(str::trim).nth(trusted as usize - 1).map_or(peer, |address| address).to_owned()
 }
 
-fn append_to_list(head: &mut RequestHead, name: &str, value: &[u8]) {
-    let list = match super::find::field(head, name) {
-        Some(held) if !held.is_empty() => [&held, &b","[..], value].concat(),
-        _ => return head.fields.set(name.as_bytes(), value),
-    };
-    head.fields.set(name.as_bytes(), &list);
+fn append_to_list(head: &mut RequestHead, name: Known, value: &[u8]) {
+    if head.fields.all_known(name).all(<[u8]>::is_empty) {
+        return head.fields.set(name, value);
+    }
+    let held = head.fields.all_known(name).filter(|held| !held.is_empty());
+    let list = held.chain([value]).collect::<Vec<_>>().join(&b","[..]);
+    head.fields.set(name, &list);
 }
 
 /// `x-forwarded-client-cert`: who the caller proved to be.
 fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClientCert, identity: Option<&str>) {
-    const NAME: &str = "x-forwarded-client-cert";
+    const NAME: Known = Known::XForwardedClientCert;
     let element = conn.tls.as_ref().and_then(|tls| {
         let hash = tls.certificate_hash.as_deref()?;
         Some(conn.memo.client_certificate.get_or_init(|| element(hash, &tls.uri_sans, identity)).as_bytes())
@@ -121,9 +130,9 @@ fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClie
     match (rule, element) {
         (ForwardClientCert::AlwaysForwardOnly, _) | (ForwardClientCert::ForwardOnly, Some(_)) => {}
         (ForwardClientCert::AppendForward, Some(element)) => append_to_list(head, NAME, element),
-        (ForwardClientCert::SanitizeSet, Some(element)) => head.fields.set(NAME.as_bytes(), element),
+        (ForwardClientCert::SanitizeSet, Some(element)) => head.fields.set(NAME, element),
         _ => {
-            head.fields.remove(NAME.as_bytes());
+            head.fields.remove(NAME);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::{
-    CHARACTERS, CODING_NOT_ALLOWED, Facts, GRAMMAR, HOST, LENGTH, Limits, MOST_FIELDS, Refused, TARGET, TOO_LARGE,
-    empty_lines, lines_are_strict, refusal, remove_nominated,
+    CHARACTERS, CODING_NOT_ALLOWED, Facts, GRAMMAR, HOST, LENGTH, Limits, Lines, MOST_FIELDS, Refused, TARGET,
+    TOO_LARGE, empty_lines, lines_are_strict, refusal, remove_nominated,
 };
 use crate::{BodyLength, Known, RequestHead, Version, chars};
 
@@ -38,15 +38,16 @@ pub fn parse_request(input: &[u8], limits: &Limits, head: &mut RequestHead) -> R
     }
     head.version = if version == 1 { Version::Http11 } else { Version::Http10 };
     head.set_method(method.as_bytes());
-    fill(parsed.headers, version, head)?;
+    fill(&text[..taken], parsed.headers, version, head)?;
     read_target(target.as_bytes(), head)?;
     Ok(Some(skipped + taken))
 }
 
 /// Stores the fields, and what they say of body and connection.
-fn fill(headers: &[Header<'_>], version: u8, head: &mut RequestHead) -> Result<(), Refused> {
+fn fill(text: &[u8], headers: &[Header<'_>], version: u8, head: &mut RequestHead) -> Result<(), Refused> {
     let mut facts = Facts::default();
     let (mut has_host, mut upgrade_to, mut continues) = (false, None, false);
+    let lines = Lines::begin(text, headers, &mut head.fields);
     for header in headers {
         let (name, value) = (header.name.as_bytes(), header.value);
         let known = Known::of(name);
@@ -66,7 +67,7 @@ fn fill(headers: &[Header<'_>], version: u8, head: &mut RequestHead) -> Result<(
             Known::Expect => continues |= value.eq_ignore_ascii_case(b"100-continue"),
             _ => {}
         }
-        head.fields.append_known(known, name, value);
+        lines.append(known, header, &mut head.fields);
     }
     if version == 1 && !has_host {
         return Err(HOST);

@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::{
-    Facts, GRAMMAR, Limits, MOST_FIELDS, Refused, TOO_LARGE, empty_lines, lines_are_strict, refusal, remove_nominated,
+    Facts, GRAMMAR, Limits, Lines, MOST_FIELDS, Refused, TOO_LARGE, empty_lines, lines_are_strict, refusal,
+    remove_nominated,
 };
 use crate::{BodyLength, Known, RequestHead, ResponseHead, Version};
 
@@ -70,13 +71,20 @@ fn parse(input: &[u8], limits: &Limits, to: ResponseTo, head: &mut ResponseHead)
     }
     head.status = status;
     head.version = if version == 1 { Version::Http11 } else { Version::Http10 };
-    fill(parsed.headers, version, to, head)?;
+    fill(&text[..taken], parsed.headers, version, to, head)?;
     Ok(Some(skipped + taken))
 }
 
 /// Stores the fields, and what they say of body and connection.
-fn fill(headers: &[Header<'_>], version: u8, to: ResponseTo, head: &mut ResponseHead) -> Result<(), Refused> {
+fn fill(
+    text: &[u8],
+    headers: &[Header<'_>],
+    version: u8,
+    to: ResponseTo,
+    head: &mut ResponseHead,
+) -> Result<(), Refused> {
     let mut facts = Facts::default();
+    let lines = Lines::begin(text, headers, &mut head.fields);
     for header in headers {
         let (name, value) = (header.name.as_bytes(), header.value);
         let known = Known::of(name);
@@ -86,7 +94,7 @@ fn fill(headers: &[Header<'_>], version: u8, to: ResponseTo, head: &mut Response
             Known::Connection => facts.connection(value)?,
             _ => {}
         }
-        head.fields.append_known(known, name, value);
+        lines.append(known, header, &mut head.fields);
     }
     facts.check_framing(version)?;
     if facts.nominates {

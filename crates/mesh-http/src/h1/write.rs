@@ -12,8 +12,7 @@ use crate::{BodyLength, Fields, Known, RequestHead, ResponseHead, Version, chars
 /// `framing` says how the body will be written: [`BodyLength::Exact`] as is, [`BodyLength::Stream`] (and
 /// [`BodyLength::UntilClose`], which a request cannot be) in chunks. The connection is always kept alive.
 pub fn write_request(head: &RequestHead, framing: BodyLength, out: &mut Vec<u8>) {
-    let clean = head.text_is_clean() && head.fields.are_clean();
-    let mut writer = Writer { out, clean };
+    let mut writer = Writer { out, clean: head.text_is_clean() };
     writer.out.reserve(head.fields.size_hint() + head.path().len() + head.authority().len() + 128);
     let target = match (head.method(), head.path()) {
         (b"CONNECT", _) => head.authority(),
@@ -42,7 +41,7 @@ pub fn write_request(head: &RequestHead, framing: BodyLength, out: &mut Vec<u8>)
 /// gets its own version back and no chunks: for it, [`BodyLength::Stream`] is written until close, and the caller has to
 /// close. `keep_alive` is whether the connection will serve another request.
 pub fn write_response(head: &ResponseHead, to: ResponseTo, framing: BodyLength, keep_alive: bool, out: &mut Vec<u8>) {
-    let mut writer = Writer { out, clean: head.fields.are_clean() };
+    let mut writer = Writer { out, clean: true };
     writer.out.reserve(head.fields.size_hint() + 128);
     let old = to.version == Version::Http10;
     let framing = response_framing(head, to, framing);
@@ -107,9 +106,8 @@ pub fn write_chunk_head(length: usize, out: &mut Vec<u8>) {
 /// Appends the last chunk and the trailers. Fields that frame or route a message are left out of them.
 pub fn write_last_chunk(trailers: &Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
-    let mut writer = Writer { out, clean: trailers.are_clean() };
-    for (known, name, value) in trailers.iter() {
-        if !matches!(
+    let is_left_out = |known| {
+        matches!(
             known,
             Known::Connection
                 | Known::ContentLength
@@ -120,10 +118,9 @@ pub fn write_last_chunk(trailers: &Fields, out: &mut Vec<u8>) {
                 | Known::Trailer
                 | Known::TransferEncoding
                 | Known::Upgrade
-        ) {
-            writer.field(name, value);
-        }
-    }
+        )
+    };
+    trailers.write_lines(out, is_left_out, |_, _, _, _| {});
     out.extend_from_slice(b"\r\n");
 }
 
@@ -176,19 +173,20 @@ impl Writer<'_> {
     /// Writes the end-to-end fields, the framing, the connection's option and the empty line.
     fn fields(&mut self, fields: &Fields, framing: Framing, connection: Connection) {
         let (mut framed, mut connected) = (false, false);
-        for (known, name, value) in fields.iter() {
+        fields.write_lines(self.out, is_of_one_hop, |known, name, value, out| {
+            let mut writer = Writer { out, clean: true };
             match known {
                 Known::ContentLength | Known::TransferEncoding => {
-                    framed = framed || self.framing_in_place(known, name, framing)
+                    framed = framed || writer.framing_in_place(known, name, framing)
                 }
-                Known::Connection => connected = connected || self.connection(name, connection),
-                Known::Upgrade if matches!(connection, Connection::Upgrade) => self.field(name, value),
-                Known::Te if !chars::list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")) => {}
-                Known::Te => self.field(name, b"trailers"),
-                Known::Upgrade | Known::KeepAlive | Known::ProxyConnection | Known::Http2Settings | Known::Host => {}
-                _ => self.field(name, value),
+                Known::Connection => connected = connected || writer.connection(name, connection),
+                Known::Upgrade if matches!(connection, Connection::Upgrade) => writer.field(name, value),
+                Known::Te if chars::list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")) => {
+                    writer.field(name, b"trailers");
+                }
+                _ => {}
             }
-        }
+        });
         if !framed {
             self.framing(framing);
         }
@@ -234,6 +232,22 @@ impl Writer<'_> {
         self.field(name, option);
         true
     }
+}
+
+/// Fields that are not passed on as they came.
+fn is_of_one_hop(known: Known) -> bool {
+    matches!(
+        known,
+        Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Connection
+            | Known::Upgrade
+            | Known::Te
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::Http2Settings
+            | Known::Host
+    )
 }
 
 /// The phrase of RFC 9110 for a status; empty for one that is not registered.

@@ -1,6 +1,7 @@
 //! Envoy's format strings, read once when configuration comes.
 
-use mesh_types::header_format::{Part, Parts};
+use mesh_http::{Fields, Known, RequestHead};
+use mesh_types::header_format::{self, Parts};
 
 /// A format string: text, and values that are put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,21 +42,66 @@ pub(super) enum Value {
     GrpcStatus,
     /// Whether a policy of action AUDIT matched: what Envoy's RBAC filter says of its action LOG.
     Audited,
-    /// The first of these fields that the request has, names in lower case.
-    Request(Box<[Box<str>]>),
+    /// The first of these that the request has.
+    Request(Box<[Part]>),
     /// The same of the response.
-    Response(Box<[Box<str>]>),
+    Response(Box<[Part]>),
     /// An operator that is not served: `-`.
     Unknown,
+}
+
+/// A part of a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Method,
+    Scheme,
+    Authority,
+    Path,
+    Known(Known),
+    Field(Box<str>),
+}
+
+impl Part {
+    fn named(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        match (name.as_str(), Known::of(name.as_bytes())) {
+            (":method", _) => Self::Method,
+            (":scheme", _) => Self::Scheme,
+            (":authority" | "host", _) => Self::Authority,
+            (":path", _) => Self::Path,
+            (_, Known::Other) => Self::Field(name.into()),
+            (_, known) => Self::Known(known),
+        }
+    }
+
+    /// Its value in a request; of a field, the first.
+    pub(super) fn of_request<'a>(&self, head: &'a RequestHead) -> Option<&'a [u8]> {
+        match self {
+            Self::Method => Some(head.method()),
+            Self::Scheme => Some(head.scheme()),
+            Self::Authority => Some(head.authority()),
+            Self::Path => Some(head.path()),
+            _ => self.of_fields(&head.fields),
+        }
+    }
+
+    /// Its value among fields, if it is one.
+    pub(super) fn of_fields<'a>(&self, fields: &'a Fields) -> Option<&'a [u8]> {
+        match self {
+            Self::Known(known) => fields.known(*known),
+            Self::Field(name) => fields.get(name.as_bytes()),
+            _ => None,
+        }
+    }
 }
 
 impl Format {
     /// Reads a format string.
     pub fn parse(text: &str) -> Self {
         let pieces = Parts(text).map(|part| match part {
-            Part::Text(text) => Piece::Text(text.into()),
-            Part::Unclosed => Piece::Text("%".into()),
-            Part::Operator(name, argument) => {
+            header_format::Part::Text(text) => Piece::Text(text.into()),
+            header_format::Part::Unclosed => Piece::Text("%".into()),
+            header_format::Part::Operator(name, argument) => {
                 let (argument, length) = argument.map_or(("", usize::MAX), argument_and_length);
                 Piece::Value(value(name, argument), length)
             }
@@ -87,7 +133,7 @@ fn argument_and_length(text: &str) -> (&str, usize) {
 }
 
 fn value(name: &str, argument: &str) -> Value {
-    let fields = || argument.split('?').map(|name| name.to_ascii_lowercase().into()).collect();
+    let parts = || argument.split('?').map(Part::named).collect();
     match name {
         "START_TIME" => Value::StartTime,
         "DURATION" => Value::Duration,
@@ -112,8 +158,8 @@ fn value(name: &str, argument: &str) -> Value {
         "ROUTE_NAME" => Value::RouteName,
         "GRPC_STATUS" | "GRPC_STATUS_NUMBER" => Value::GrpcStatus,
         "DYNAMIC_METADATA" if argument == "envoy.common:access_log_hint" => Value::Audited,
-        "REQ" => Value::Request(fields()),
-        "RESP" => Value::Response(fields()),
+        "REQ" => Value::Request(parts()),
+        "RESP" => Value::Response(parts()),
         _ => Value::Unknown,
     }
 }
@@ -124,11 +170,11 @@ mod tests {
 
     #[test]
     fn operators_have_arguments_and_lengths() {
-        let format = Format::parse("a %REQ(A?:B):12% %DURATION%%%");
-        let fields = ["a", ":b"].map(Box::from).into();
+        let format = Format::parse("a %REQ(A?User-Agent?:PATH):12% %DURATION%%%");
+        let parts = [Part::Field("a".into()), Part::Known(Known::UserAgent), Part::Path].into();
         let want = [
             Piece::Text("a ".into()),
-            Piece::Value(Value::Request(fields), 12),
+            Piece::Value(Value::Request(parts), 12),
             Piece::Text(" ".into()),
             Piece::Value(Value::Duration, usize::MAX),
             Piece::Text("%".into()),

@@ -48,7 +48,7 @@ type Files = HashMap<Box<str>, Box<dyn Write + Send>>;
 /// Lines that wait, by the file that they go to.
 #[derive(Default)]
 struct Waiting {
-    texts: Vec<(Box<str>, String)>,
+    texts: Vec<(Box<str>, Vec<u8>)>,
     bytes: usize,
 }
 
@@ -95,7 +95,7 @@ impl Sink {
 
 impl Lines {
     /// Appends a line for the file at `path`.
-    pub(in crate::record) fn append(&self, path: &str, render: impl FnOnce(&mut String)) {
+    pub(in crate::record) fn append(&self, path: &str, render: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.waiting.lock();
         if waiting.bytes >= MOST {
             self.sink.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -118,10 +118,10 @@ impl Lines {
 }
 
 impl Waiting {
-    fn text(&mut self, path: &str) -> &mut String {
+    fn text(&mut self, path: &str) -> &mut Vec<u8> {
         let known = self.texts.iter().position(|(known, _)| &**known == path);
         let at = known.unwrap_or_else(|| {
-            self.texts.push((path.into(), String::new()));
+            self.texts.push((path.into(), Vec::with_capacity(4 * 1024)));
             self.texts.len() - 1
         });
         &mut self.texts[at].1
@@ -149,7 +149,7 @@ impl Shared {
             let texts = std::mem::take(&mut *worker.lock()).texts;
             for (path, text) in texts {
                 if let Some(file) = open(&mut files, &path)
-                    && file.write_all(text.as_bytes()).and_then(|()| file.flush()).is_err()
+                    && file.write_all(&text).and_then(|()| file.flush()).is_err()
                 {
                     files.remove(&path);
                 }
@@ -185,8 +185,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, sink) = (file(&directory), Sink::start().unwrap());
         let (one, other) = (sink.lines(), sink.lines());
-        one.append(&path, |line| line.push_str("one\n"));
-        other.append(&path, |line| line.push_str("other\n"));
+        one.append(&path, |line| line.extend_from_slice(b"one\n"));
+        other.append(&path, |line| line.extend_from_slice(b"other\n"));
         let deadline = Instant::now() + Duration::from_secs(10);
         let read = || std::fs::read_to_string(&path).unwrap_or_default();
         while read().lines().count() < 2 && Instant::now() < deadline {
@@ -202,7 +202,7 @@ mod tests {
         let lines = sink.lines();
         let writing = sink.shared.files.lock();
         let long = "x".repeat(MOST / 4 - 1) + "\n";
-        (0..6).for_each(|_| lines.append(&path, |line| line.push_str(&long)));
+        (0..6).for_each(|_| lines.append(&path, |line| line.extend_from_slice(long.as_bytes())));
         assert_eq!(sink.dropped(), 2);
         drop(writing);
         sink.flush();
