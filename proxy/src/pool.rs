@@ -123,6 +123,11 @@ pub(crate) enum Client {
     Http2(Box<h2::Client>),
 }
 
+/// A connection to the chosen endpoint that is there and may be used at once.
+pub(crate) fn ready(pick: &Pick, http2: bool, reuse: Reuse) -> Option<Client> {
+    pick.host.pool().ready(http2, reuse, &pick.upstream().config)
+}
+
 /// A connection to the chosen endpoint: one that is there and may be used, or, within the cluster's limits, a new one.
 ///
 /// # Errors
@@ -135,10 +140,10 @@ pub(crate) async fn client(
     http2: bool,
     reuse: Reuse,
 ) -> Result<Client, Fault> {
-    let (pool, config) = (pick.host.pool(), &pick.upstream().config);
-    if let Some(client) = pool.ready(http2, reuse, config) {
+    if let Some(client) = ready(pick, http2, reuse) {
         return Ok(client);
     }
+    let (pool, config) = (pick.host.pool(), &pick.upstream().config);
     let overflow = || Fault::new(Cause::Overflow, Step::Connect).because("too many wait (max_pending_requests)");
     let _pending = pick.upstream().breakers().try_pending().ok_or_else(overflow)?;
     let slot = loop {

@@ -38,7 +38,8 @@ pub enum Early {
 
 /// Carries a connection to its end.
 pub async fn serve(worker: &Rc<Worker>, snapshot: &Arc<Snapshot>, conn: &ConnInfo, proxy: &TcpProxy, stream: Stream) {
-    match open(worker, snapshot, conn, proxy).await {
+    // Apart, since a connection that is carried needs no more of how it was made.
+    match Box::pin(open(worker, snapshot, conn, proxy)).await {
         Ok(opened) => carry(worker, conn, proxy, stream, opened).await,
         Err(fault) => {
             let mut record = TcpRecord::begin(None);

@@ -160,7 +160,7 @@ impl Upstream {
         let failure = || Fault::new(Cause::DnsFailure, Step::Balance);
         let mut resolved = resolved.endpoints.clone();
         let waited = resolved.wait_for(Option::is_some);
-        match tokio::time::timeout(self.config.connect_timeout, waited).await {
+        match Box::pin(tokio::time::timeout(self.config.connect_timeout, waited)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(failure()),
             Err(_) => Err(failure().because("no answer within the connect timeout")),

@@ -35,9 +35,42 @@ const DECLARED_FIRST_WORD: Duration = Duration::from_millis(100);
 pub(super) async fn connection(
     worker: &Rc<Worker>,
     listener: &Name,
-    mut socket: TcpStream,
+    socket: TcpStream,
     peer: SocketAddr,
 ) -> Result<(), String> {
+    // Apart, since a connection that is served carries no more of how it was taken.
+    let Some(taken) = Box::pin(take(worker, listener, socket, peer)).await? else { return Ok(()) };
+    let Taken { snapshot, conn, facts, chain, stream, opened } = taken;
+    match (&chain.terminal, opened) {
+        (Terminal::Http(settings), _) => {
+            let live = Live::new(settings.clone(), facts, snapshot.version);
+            drop((snapshot, chain));
+            http::serve(worker, &Rc::new(conn), live, stream).await;
+        }
+        (Terminal::Tcp(proxy), Some(opened)) => tcp::carry(worker, &conn, proxy, stream, opened).await,
+        (Terminal::Tcp(proxy), None) => tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
+    }
+    Ok(())
+}
+
+/// A connection that a filter chain has taken.
+struct Taken {
+    snapshot: Arc<Snapshot>,
+    conn: ConnInfo,
+    facts: Facts,
+    chain: Arc<FilterChain>,
+    stream: Stream,
+    /// For bytes, the endpoint's end if it was opened already.
+    opened: Option<tcp::Opened>,
+}
+
+/// Finds the chain that takes a connection, and terminates TLS. `None` if nobody needs to serve it.
+async fn take(
+    worker: &Rc<Worker>,
+    listener: &Name,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) -> Result<Option<Taken>, String> {
     let local = socket.local_addr().map_err(|error| error.to_string())?;
     // Small answers must not wait for the acknowledgement of others.
     let _ = socket.set_nodelay(true);
@@ -57,17 +90,15 @@ pub(super) async fn connection(
     if listener.inspect.tls || listener.inspect.http {
         match first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early)).await? {
             // Nobody listens to HTTP or TLS without asking first.
-            First::Caller(sniffed) if sniffed.silent && is_declared(&listener) => return Ok(()),
+            First::Caller(sniffed) if sniffed.silent && is_declared(&listener) => return Ok(None),
             First::Caller(sniffed) => {
                 facts.transport = sniffed.transport.unwrap_or(Transport::Raw);
                 (facts.server_name, facts.protocols) = (sniffed.server_name, sniffed.protocols);
             }
             First::Endpoint(chain, opened) => {
-                let Terminal::Tcp(proxy) = &chain.terminal else { return Err("no chain for bytes".into()) };
                 let stream = Stream::plain(socket).with_early(early);
                 conn.audited = authz::audited(&chain.rbac, &Subject { conn: &conn, head: None });
-                tcp::carry(worker, &conn, proxy, stream, opened).await;
-                return Ok(());
+                return Ok(Some(Taken { snapshot, conn, facts, chain, stream, opened: Some(opened) }));
             }
         }
     }
@@ -81,14 +112,7 @@ pub(super) async fn connection(
     authz::check(&chain.rbac, &Subject { conn: &conn, head: None })
         .map_err(|fault| format!("refused: {}", fault.details()))?;
     conn.audited = authz::audited(&chain.rbac, &Subject { conn: &conn, head: None });
-    match &chain.terminal {
-        Terminal::Http(settings) => {
-            let live = Live::new(settings.clone(), facts, snapshot.version);
-            http::serve(worker, &Rc::new(conn), live, stream).await;
-        }
-        Terminal::Tcp(proxy) => tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
-    }
-    Ok(())
+    Ok(Some(Taken { snapshot, conn, facts, chain, stream, opened: None }))
 }
 
 /// The listener of the destination, asked for if it is not known; else the one that captured the connection.

@@ -173,7 +173,11 @@ impl<'a> Attempts<'a> {
             second.filter(|second| second.endpoint().address != first.endpoint().address)
         };
         let reuse = retries.reuse(self.head);
-        let (pick, reached) = reach(first, another, async |pick| self.connection(pick, reuse).await).await;
+        let (pick, reached) = match self.ready(&first, reuse) {
+            Some(client) => (first, Ok(client)),
+            // Apart, since requests that find a connection should not carry the making of one with them.
+            None => Box::pin(reach(first, another, async |pick| self.connection(pick, reuse).await)).await,
+        };
         self.record.tries(&pick);
         self.address(&pick);
         let mut client = match reached {
@@ -185,6 +189,7 @@ impl<'a> Attempts<'a> {
         };
         let (local, tls) = client.local();
         self.record.connected(local, tls);
+        self.introduce(&pick, &client);
         client.send_head(self.head, self.head.body);
         self.outgoing.rewind();
         self.limits.another_try();
@@ -198,7 +203,7 @@ impl<'a> Attempts<'a> {
                 Ok(Answered { head, client, pick, judged: outcome.is_some() })
             }
             Err(fault) => {
-                let fault = self.weigh(fault, &client).await;
+                let fault = Box::pin(self.weigh(fault, &client)).await;
                 // To close an idle connection is no failure of the endpoint.
                 if fault.cause.source() == Source::Upstream && fault.sent != Sent::Nothing {
                     pick.report(Outcome::LocalFailure);
@@ -225,12 +230,6 @@ impl<'a> Attempts<'a> {
     /// What only the chosen endpoint, or the number of the try, tells.
     fn address(&mut self, pick: &Pick) {
         websocket::complete_request(self.head);
-        // Only what goes to a proxy of the mesh, over mutual TLS, tells who calls.
-        if pick.endpoint().mtls && self.call.conn.kind != ListenerKind::Inbound {
-            self.call.worker.recorder.introduction.add(self.head);
-        } else if self.record.attempts > 1 {
-            peer::remove(self.head);
-        }
         if self.forward.host_from_endpoint
             && let Some(host) = &pick.endpoint().hostname
         {
@@ -243,12 +242,31 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn connection(&self, pick: &Pick, reuse: Reuse) -> Result<Client, Fault> {
-        let http2 = match pick.upstream().config.http.protocol {
+    /// Tells who calls, where the request goes to a proxy of the mesh over mutual TLS that was not told on this
+    /// connection: it remembers.
+    fn introduce(&mut self, pick: &Pick, client: &Client) {
+        if pick.endpoint().mtls && self.call.conn.kind != ListenerKind::Inbound && !client.is_introduced() {
+            self.call.worker.recorder.introduction.add(self.head);
+        } else if self.record.attempts > 1 {
+            peer::remove(self.head);
+        }
+    }
+
+    /// A connection that is there, as most find one.
+    fn ready(&self, pick: &Pick, reuse: Reuse) -> Option<Client> {
+        if self.head.upgrade { None } else { pool::ready(pick, self.speaks_http2(pick), reuse) }
+    }
+
+    fn speaks_http2(&self, pick: &Pick) -> bool {
+        match pick.upstream().config.http.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Downstream => self.head.version == Version::Http2,
-        };
+        }
+    }
+
+    async fn connection(&self, pick: &Pick, reuse: Reuse) -> Result<Client, Fault> {
+        let http2 = self.speaks_http2(pick);
         let waited = async {
             let client =
                 pool::client(self.call.worker, &self.decision.snapshot, self.call.conn, pick, http2, reuse).await?;
@@ -269,7 +287,7 @@ impl<'a> Attempts<'a> {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Client,
-        head: &mut ResponseHead,
+        head: &mut Lent<ResponseHead>,
         caller: &mut C,
         timer: &mut Timer,
     ) -> Poll<Result<(), Fault>> {

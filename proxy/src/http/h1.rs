@@ -50,9 +50,9 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
             }
             Next::Refused(fault) => {
                 let call = Call { worker, conn, http: &http };
-                exchange::refuse(&call, &head, &mut server, fault).await;
+                Box::pin(exchange::refuse(&call, &head, &mut server, fault)).await;
             }
-            Next::End => return server.end().await,
+            Next::End => return Box::pin(server.end()).await,
         }
         if worker.drain.has_begun() && conn.kind != ListenerKind::Outbound {
             server.keeps_alive = false;
@@ -61,7 +61,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
             break;
         }
     }
-    server.close().await;
+    Box::pin(server.close()).await;
 }
 
 /// What a connection does next.

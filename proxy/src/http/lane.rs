@@ -9,6 +9,7 @@ use mesh_http::h2::{Code, ResetBy};
 use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 
 use super::body::Piece;
+use super::lent::Lent;
 use super::link::{HIGH_WATER, Inner, Link};
 
 /// Why a stream is over before its time.
@@ -25,7 +26,7 @@ pub(crate) enum Lost {
 /// What the driver keeps of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    heads: VecDeque<ResponseHead>,
+    heads: VecDeque<Lent<ResponseHead>>,
     body: Vec<u8>,
     end: Option<Option<Fields>>,
     lost: Option<Lost>,
@@ -73,7 +74,7 @@ impl Lane {
     }
 
     /// A response's head; one too many is a flood.
-    pub(super) fn head_came(&mut self, head: ResponseHead, end: bool, most: usize) {
+    pub(super) fn head_came(&mut self, head: Lent<ResponseHead>, end: bool, most: usize) {
         if self.heads.len() >= most {
             return self.lost(Lost::Protocol("too many interim responses"));
         }
@@ -166,7 +167,7 @@ impl Line {
     }
 
     /// The next head of a response.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<(), Lost>> {
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut Lent<ResponseHead>) -> Poll<Result<(), Lost>> {
         let id = self.id;
         self.inner(|inner| {
             if let Some(lane) = inner.conn.kept(id) {

@@ -29,6 +29,14 @@ impl<T: Head> Lent<T> {
     }
 }
 
+impl<T: Head> Lent<T> {
+    /// Gives the memory for another head.
+    pub(crate) fn swap(mut self, other: impl FnOnce(T) -> T) -> Self {
+        self.0 = other(std::mem::take(&mut self.0));
+        self
+    }
+}
+
 impl<T: Head> Default for Lent<T> {
     fn default() -> Self {
         Self::new()

@@ -1,7 +1,7 @@
 //! One HTTP/2 connection and its streams: whoever has a stream reads and writes its buffers, and one driver moves bytes
 //! between them and the socket, all streams' in one write a turn.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -12,6 +12,7 @@ use mesh_http::{Fields, RequestHead, ResponseHead};
 
 use super::buffer::READ;
 use super::lane::{Lane, Line, Lost};
+use super::lent::Lent;
 use super::wire::Wire;
 
 /// Above so many unwritten bytes no more bodies are taken.
@@ -30,6 +31,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A connection, shared by its streams and its driver.
 pub(crate) struct Link {
     pub(super) inner: RefCell<Inner>,
+    answered: Cell<bool>,
 }
 
 pub(super) struct Inner {
@@ -62,7 +64,7 @@ pub(super) struct Inner {
 /// A request that came.
 pub(crate) struct Arrived {
     pub(crate) id: u32,
-    pub(crate) head: RequestHead,
+    pub(crate) head: Lent<RequestHead>,
     /// Its head was not read to its end.
     pub(crate) too_large: bool,
     /// It has no body.
@@ -89,7 +91,7 @@ impl Link {
             on_free: None,
             await_settings: Vec::new(),
         };
-        Rc::new(Self { inner: RefCell::new(inner) })
+        Rc::new(Self { inner: RefCell::new(inner), answered: Cell::new(false) })
     }
 
     /// Calls `then` whenever a stream ends.
@@ -134,6 +136,16 @@ impl Link {
     /// Is woken once [`Self::takes_upgrades`] can say.
     pub(crate) fn wait_for_settings(&self, cx: &Context<'_>) {
         self.inner.borrow_mut().await_settings.push(cx.waker().clone());
+    }
+
+    /// True if a request was answered on it.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    /// A request was answered.
+    pub(crate) fn note_answer(&self) {
+        self.answered.set(true);
     }
 
     /// Looks at the connection's stream.
@@ -274,11 +286,11 @@ impl Inner {
     fn hand_on(&mut self, event: Event) {
         match event {
             Event::Request { stream, end, too_large } => {
-                let head = self.conn.take_request();
+                let head = Lent::<RequestHead>::new().swap(|spare| self.conn.take_request(spare));
                 self.arrived.push_back(Arrived { id: stream, head, too_large, end });
             }
             Event::Response { stream, end } => {
-                let head = self.conn.take_response();
+                let head = Lent::<ResponseHead>::new().swap(|spare| self.conn.take_response(spare));
                 self.lane(stream, |lane| lane.head_came(head, end, MOST_HEADS));
             }
             Event::Data { stream, range, end } => {

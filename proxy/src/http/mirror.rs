@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::body::Piece;
 use super::exchange::{Call, no_cluster};
+use super::lent::Lent;
 use super::request::Outgoing;
 use crate::conn::ConnInfo;
 use crate::fault::Fault;
@@ -87,7 +88,7 @@ impl Copy {
         client.send_data(&self.body);
         client.send_end(None);
         poll_fn(|cx| client.poll_flush(cx)).await?;
-        let mut head = ResponseHead::default();
+        let mut head = Lent::<ResponseHead>::new();
         while head.status < 200 {
             poll_fn(|cx| client.poll_head(cx, &mut head)).await?;
         }

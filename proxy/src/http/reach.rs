@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Either, poll_immediate, select};
+use futures::future::{Either, select};
 
 use crate::fault::Fault;
 use crate::pool::Client;
@@ -38,10 +38,6 @@ async fn race(
     connect: impl AsyncFn(&Pick) -> Result<Client, Fault>,
 ) -> (Winner, Result<Client, Fault>) {
     let mut connecting = pin!(connect(first));
-    // Most have a connection that waits for them.
-    if let Some(done) = poll_immediate(&mut connecting).await {
-        return (Winner::First, done);
-    }
     if let Ok(done) = tokio::time::timeout(HEAD_START, &mut connecting).await {
         return (Winner::First, done);
     }

@@ -73,6 +73,11 @@ impl Client {
         self.requests > 1
     }
 
+    /// True if it has served a request before the one to come.
+    pub(crate) fn has_served(&self) -> bool {
+        self.requests > 0
+    }
+
     /// True once anything of a response came.
     pub(crate) fn has_answered(&self) -> bool {
         self.answered

@@ -13,6 +13,7 @@ use super::Slot;
 use crate::fault::{Cause, Fault, Sent, Step};
 use crate::http::body::Piece;
 use crate::http::lane::{Line, Lost};
+use crate::http::lent::Lent;
 use crate::http::link::Link;
 use crate::http::timer::Timer;
 use crate::http::wire::Wire;
@@ -70,6 +71,11 @@ impl Client {
         self.answered
     }
 
+    /// True if the server has answered on this connection, and so knows who we are.
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.link.has_answered()
+    }
+
     /// Begins a request.
     pub(crate) fn send_head(&mut self, head: &RequestHead, body: BodyLength) {
         self.line = self.link.open(head);
@@ -99,9 +105,12 @@ impl Client {
         self.on_line(|line| line.poll_flush(cx))
     }
 
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<(), Fault>> {
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut Lent<ResponseHead>) -> Poll<Result<(), Fault>> {
         let polled = self.on_line(|line| line.poll_head(cx, head));
-        self.answered |= matches!(polled, Poll::Ready(Ok(())));
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.answered = true;
+            self.link.note_answer();
+        }
         polled
     }
 

@@ -9,6 +9,7 @@ use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
 use super::Client;
 use crate::fault::{Cause, Fault, Step};
 use crate::http::body::Piece;
+use crate::http::lent::Lent;
 use crate::upstream::Pick;
 
 impl Client {
@@ -106,7 +107,7 @@ impl Client {
     }
 
     /// The next response head: interim ones come first.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<(), Fault>> {
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut Lent<ResponseHead>) -> Poll<Result<(), Fault>> {
         match self {
             Self::Http1(client) => client.poll_head(cx, head),
             Self::Http2(client) => client.poll_head(cx, head),
@@ -125,6 +126,14 @@ impl Client {
         match self {
             Self::Http1(client) => client.consume(count),
             Self::Http2(client) => client.consume(count),
+        }
+    }
+
+    /// True if the server was told already who we are, on this connection.
+    pub(crate) fn is_introduced(&self) -> bool {
+        match self {
+            Self::Http1(client) => client.has_served(),
+            Self::Http2(client) => client.is_introduced(),
         }
     }
 

@@ -164,7 +164,8 @@ impl Config {
         let Some(demands) = &self.shared.demands else { return Err(DemandError::DoesNotExist) };
         let (reply, answer) = oneshot::channel();
         demands.try_send(Demand { key, reply }).map_err(|_| DemandError::TooManyWaiting)?;
-        match tokio::time::timeout(self.shared.timeout, answer).await {
+        // Apart, since what waits seldom should not make all others larger.
+        match Box::pin(tokio::time::timeout(self.shared.timeout, answer)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(DemandError::TooManyWaiting),
             Err(_) => Err(DemandError::TimedOut(self.shared.timeout)),

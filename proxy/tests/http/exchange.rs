@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt;
 use weft_proxy::model::*;
 
-use crate::world::{run, target};
+use crate::world::{Peer, run, target};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -174,6 +174,32 @@ fn a_large_body_is_not_held_in_memory_and_arrives_whole() {
             assert!(body.iter().all(|byte| *byte == b'x'));
             origin.send(OK).await;
             sender.await.unwrap().read_to("ok").await;
+        },
+    );
+}
+
+#[test]
+fn a_proxy_of_the_mesh_is_told_once_a_connection_who_calls() {
+    run(
+        |setting| setting.mesh = true,
+        |world| async move {
+            let mut caller = world.connect().await;
+            let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            caller.send(request).await;
+            let mut proxy = world.accept().await;
+            let mut answer = async |proxy: &mut Peer| {
+                let head = proxy.read_head().await;
+                proxy.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+                caller.read_head().await;
+                caller.send(request).await;
+                head.contains("x-envoy-peer-metadata: ")
+            };
+            assert!(answer(&mut proxy).await, "the first request tells");
+            assert!(!answer(&mut proxy).await, "what was told is remembered");
+            drop(proxy);
+            // The third went to the connection that is gone, and is sent again.
+            let mut proxy = world.accept().await;
+            assert!(answer(&mut proxy).await, "a new connection knows nothing");
         },
     );
 }

@@ -95,14 +95,14 @@ impl<S> Connection<S> {
         self.role
     }
 
-    /// The head that [`Event::Request`](super::Event::Request) told of.
-    pub fn take_request(&mut self) -> RequestHead {
-        std::mem::take(&mut self.request)
+    /// The head that [`Event::Request`](super::Event::Request) told of, against one whose memory the next can use.
+    pub fn take_request(&mut self, spare: RequestHead) -> RequestHead {
+        std::mem::replace(&mut self.request, spare)
     }
 
-    /// The head that [`Event::Response`](super::Event::Response) told of.
-    pub fn take_response(&mut self) -> ResponseHead {
-        std::mem::take(&mut self.response)
+    /// The head that [`Event::Response`](super::Event::Response) told of, against one whose memory the next can use.
+    pub fn take_response(&mut self, spare: ResponseHead) -> ResponseHead {
+        std::mem::replace(&mut self.response, spare)
     }
 
     /// The trailers that [`Event::Trailers`](super::Event::Trailers) told of.

@@ -44,8 +44,12 @@ impl End {
                     self.conn.kept(*stream).unwrap().extend_from_slice(&input[range.clone()]);
                     self.conn.release(*stream, range.len(), &mut self.out);
                 }
-                Some(Event::Request { stream, .. }) => _ = self.requests.insert(*stream, self.conn.take_request()),
-                Some(Event::Response { stream, .. }) => _ = self.responses.insert(*stream, self.conn.take_response()),
+                Some(Event::Request { stream, .. }) => {
+                    _ = self.requests.insert(*stream, self.conn.take_request(RequestHead::default()))
+                }
+                Some(Event::Response { stream, .. }) => {
+                    _ = self.responses.insert(*stream, self.conn.take_response(ResponseHead::default()))
+                }
                 Some(Event::Trailers { stream }) => _ = self.trailers.insert(*stream, self.conn.take_trailers()),
                 _ => {}
             }
