@@ -16,42 +16,43 @@ mod secret;
 mod tests;
 mod wire;
 
-use std::collections::BTreeSet;
-
 use mesh_types::ClusterName;
 
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::world::World;
+use crate::world::{Hosts, World};
 
 /// Everything that a proxy may see.
 pub fn generate(world: &World, proxy: &Proxy) -> Resources {
-    everything(world, &proxy.scoped(world))
+    let proxy = &proxy.scoped(world);
+    let mut resources = common(world, proxy);
+    resources.extend(own(world, proxy));
+    resources
 }
 
-/// The same for a proxy that was scoped to the world.
-pub(crate) fn everything(world: &World, proxy: &Proxy) -> Resources {
+/// What a proxy that was scoped to the world is sent unasked, and all that see the same are sent alike: where redirected
+/// calls arrive and, to one that does not ask for the rest by name, everything.
+pub(crate) fn common(world: &World, proxy: &Proxy) -> Resources {
     let mut resources = Resources::default();
     cluster::fixed(&mut resources);
-    cluster::outbound(world, proxy, &mut resources);
-    if proxy.is_gateway() {
-        gateway::listeners(world, proxy, &mut resources);
-    } else {
-        outbound::listeners(world, proxy, &mut resources);
-        inbound::listener(world, proxy, &mut resources);
+    if !proxy.on_demand {
+        cluster::outbound(world, proxy, &mut resources);
+    }
+    match (proxy.is_gateway(), proxy.on_demand) {
+        (true, _) => {}
+        (false, true) => outbound::capture(world, proxy, &mut resources),
+        (false, false) => outbound::listeners(world, proxy, &mut resources),
     }
     resources
 }
 
-/// What a proxy that asks for the rest by name needs from the beginning.
-pub(crate) fn essentials(world: &World, proxy: &Proxy) -> Resources {
+/// What is a proxy's own: a sidecar's inbound side, a gateway's listeners and routes.
+pub(crate) fn own(world: &World, proxy: &Proxy) -> Resources {
     let mut resources = Resources::default();
-    cluster::fixed(&mut resources);
     if proxy.is_gateway() {
         gateway::listeners(world, proxy, &mut resources);
     } else {
-        outbound::capture(world, proxy, &mut resources);
         inbound::listener(world, proxy, &mut resources);
     }
     resources
@@ -70,8 +71,8 @@ pub(crate) fn one(world: &World, proxy: &Proxy, kind: Kind, name: &str) -> Optio
 }
 
 /// Brings up to date what depends on who serves these hosts.
-pub(crate) fn instances(world: &World, proxy: &Proxy, hosts: &BTreeSet<String>, resources: &mut Resources) {
-    let other = |name: &str| name.parse::<ClusterName>().map_or(true, |cluster| !hosts.contains(&cluster.host));
+pub(crate) fn instances(world: &World, proxy: &Proxy, hosts: &Hosts, resources: &mut Resources) {
+    let other = |name: &str| name.parse::<ClusterName>().map_or(true, |cluster| !hosts.concern(&cluster.host));
     resources.retain(Kind::Cluster, other);
     resources.retain(Kind::Endpoints, other);
     for service in hosts.iter().filter_map(|host| world.service(proxy, host)) {

@@ -34,6 +34,18 @@ impl Kind {
         }
     }
 
+    /// What people are told of.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Cluster => "Cluster",
+            Self::Endpoints => "Endpoints",
+            Self::Listener => "Listener",
+            Self::Route => "Route",
+            Self::VirtualHost => "VirtualHost",
+            Self::Secret => "Secret",
+        }
+    }
+
     /// The type of a URL.
     pub fn of(url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.url() == url)
