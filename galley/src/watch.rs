@@ -34,7 +34,9 @@ pub struct Directory {
     files: BTreeMap<Arc<Path>, File>,
     /// The files in which an object stands. The first one counts.
     places: BTreeMap<ObjectRef, BTreeSet<Arc<Path>>>,
-    /// What is to be said of objects in two files, and of all objects together.
+    /// Those that stand in more than one.
+    several: BTreeSet<ObjectRef>,
+    /// What is to be said of all objects together.
     findings: Vec<Diagnostic>,
     state: State,
 }
@@ -62,6 +64,7 @@ impl Directory {
             path: path.into(),
             files: BTreeMap::new(),
             places: BTreeMap::new(),
+            several: BTreeSet::new(),
             findings: Vec::new(),
             state: State::default(),
         }
@@ -146,7 +149,11 @@ impl Directory {
     /// Puts a file in the place of what it was, and says which objects that concerns.
     fn replace(&mut self, path: &Arc<Path>, file: Option<File>, concerned: &mut BTreeSet<ObjectRef>) {
         for reference in file.iter().flat_map(|file| file.objects.keys()) {
-            self.places.entry(reference.clone()).or_default().insert(path.clone());
+            let places = self.places.entry(reference.clone()).or_default();
+            places.insert(path.clone());
+            if places.len() > 1 {
+                self.several.insert(reference.clone());
+            }
             concerned.insert(reference.clone());
         }
         let stays = |reference: &ObjectRef| file.as_ref().is_some_and(|file| file.objects.contains_key(reference));
@@ -154,6 +161,9 @@ impl Directory {
         for reference in before.into_keys().filter(|reference| !stays(reference)) {
             if let Some(places) = self.places.get_mut(&reference) {
                 places.remove(path);
+                if places.len() < 2 {
+                    self.several.remove(&reference);
+                }
                 if places.is_empty() {
                     self.places.remove(&reference);
                 }
@@ -191,7 +201,7 @@ impl Directory {
 
     /// What is to be said of objects that stand in more than one file.
     fn duplicates(&self) -> impl Iterator<Item = Diagnostic> {
-        let several = self.places.iter().filter(|(_, places)| places.len() > 1);
+        let several = self.several.iter().filter_map(|reference| self.places.get_key_value(reference));
         several.flat_map(|(reference, places)| {
             let in_file = |path: &Arc<Path>| Some(&self.files.get(path)?.objects.get(reference)?.meta().source);
             let mut sources = places.iter().filter_map(in_file);
@@ -260,13 +270,15 @@ pub fn watch_directory(path: &Path) -> std::io::Result<watch::Receiver<State>> {
                 tokio::time::sleep(APART).await;
             }
             match directory.read() {
-                Ok(true) => drop(sender.send_replace(directory.state().clone())),
+                Ok(true) => {
+                    sender.send_replace(directory.state().clone());
+                    next = Instant::now() + APART;
+                }
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!("{}: {error}; what was read last stays in force", directory.path.display())
                 }
             }
-            next = Instant::now() + APART;
         }
     });
     Ok(receiver)
@@ -280,8 +292,11 @@ struct Writing {
 }
 
 impl Writing {
-    /// Takes news; false for what changes nothing, such as our own reading.
+    /// Takes news; false for what changes nothing, such as our own reading and what happens to hidden files.
     fn take(&mut self, event: Event) -> bool {
+        if !event.paths.is_empty() && event.paths.iter().all(|path| is_hidden(path)) {
+            return false;
+        }
         match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Name(_))
@@ -301,20 +316,25 @@ impl Writing {
 /// YAML files, without hidden ones: editors and atomic writes leave those behind for a moment.
 fn list(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let entry = entry?;
+        let path = entry.path();
         let yaml =
             path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "json");
-        if hidden {
+        if is_hidden(&path) {
             continue;
         }
-        if path.is_dir() {
+        let is_directory = |kind: std::fs::FileType| kind.is_dir() || (kind.is_symlink() && path.is_dir());
+        if entry.file_type().is_ok_and(is_directory) {
             list(&path, found)?;
         } else if yaml {
             found.push(path);
         }
     }
     Ok(())
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn unreadable(file: &Arc<str>, error: &std::io::Error) -> Loaded {
@@ -402,6 +422,7 @@ mod tests {
         let written = Arc::new(AtomicBool::new(true));
         let mut writing = Writing { written: written.clone(), paths: BTreeSet::new() };
         let event = |kind| Event::new(kind).add_path("/a.yaml".into());
+        assert!(!writing.take(Event::new(EventKind::Create(CreateKind::File)).add_path("/.a.yaml.swp".into())));
         let closed = |mode| EventKind::Access(AccessKind::Close(mode));
         assert!(!writing.take(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
         assert!(!writing.take(event(closed(AccessMode::Read))));

@@ -125,6 +125,19 @@ impl AggregatedDiscoveryService for Server {
     }
 }
 
+/// Why it is looked at what a proxy lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It asks for the type for the first time.
+    First,
+    /// It asks for more.
+    Asked,
+    /// What it asks for mentions others.
+    Mentioned,
+    /// The world changed.
+    Changed,
+}
+
 /// One proxy's stream.
 struct Connection {
     id: u64,
@@ -171,20 +184,15 @@ impl Connection {
                     }
                     let world = self.world.borrow_and_update().clone();
                     self.view.follow(world);
-                    self.follow_mentions();
-                    self.push_all().await?;
+                    self.follow_mentions(true);
+                    for kind in Kind::ALL {
+                        self.push(kind, Why::Changed).await?;
+                    }
                     self.progress.sent_all_of(self.view.generation());
                     self.shown.lock().has = self.progress.has();
                 }
             }
         }
-    }
-
-    async fn push_all(&mut self) -> Result<(), Status> {
-        for kind in Kind::ALL {
-            self.push(kind, false).await?;
-        }
-        Ok(())
     }
 
     async fn take(&mut self, request: ads::DeltaDiscoveryRequest) -> Result<(), Status> {
@@ -196,7 +204,7 @@ impl Connection {
         }
         let first = !self.held.contains_key(&kind);
         let returns = !request.initial_resource_versions.is_empty();
-        let subscription = self.held.entry(kind).or_default();
+        let subscription = self.held.entry(kind).or_insert_with(|| Subscription::new(kind));
         if first {
             subscription.open(kind.is_wildcard() && request.resource_names_subscribe.is_empty());
             request.initial_resource_versions.iter().for_each(|(name, version)| subscription.has(name, version));
@@ -204,7 +212,7 @@ impl Connection {
         let asks = first || !request.resource_names_subscribe.is_empty();
         request.resource_names_subscribe.iter().for_each(|name| subscription.ask(name, first));
         request.resource_names_unsubscribe.iter().for_each(|name| subscription.let_go(name));
-        if subscription.named().count() > MOST_NAMES {
+        if subscription.named(None).count() > MOST_NAMES {
             return Err(Status::resource_exhausted("too many names"));
         }
         if !asks {
@@ -213,25 +221,28 @@ impl Connection {
         if self.view.is_on_demand() && !returns {
             // What it asks for mentions what it would ask for next: one round trip for all. A proxy that comes back will
             // say by itself what it has.
-            self.follow_mentions();
+            self.follow_mentions(false);
             for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
-                self.push(other, false).await?;
+                self.push(other, Why::Mentioned).await?;
             }
         }
-        self.push(kind, first).await
+        self.push(kind, if first { Why::First } else { Why::Asked }).await
     }
 
-    /// Adds what the proxy's resources mention to what it is sent, from kind to kind.
-    fn follow_mentions(&mut self) {
+    /// Adds what the proxy's resources mention to what it is sent, from kind to kind: what those mention that may be
+    /// different since the world `changed`, or all.
+    fn follow_mentions(&mut self, changed: bool) {
         if !self.view.is_on_demand() {
             return;
         }
         for kind in [Kind::Listener, Kind::Route, Kind::VirtualHost, Kind::Cluster] {
             let Some(subscription) = self.held.get(&kind) else { continue };
-            let resources: Vec<_> = subscription.named().filter_map(|name| self.view.get(kind, name)).collect();
+            let concerned = self.view.concerned().filter(|_| changed);
+            let names = subscription.named(concerned);
+            let resources: Vec<_> = names.filter_map(|name| self.view.get(kind, name)).collect();
             for (kind, name) in resources.iter().flat_map(|resource| &resource.mentions) {
                 if !self.view.is_unasked(*kind, name) {
-                    self.held.entry(*kind).or_default().imply(name);
+                    self.held.entry(*kind).or_insert_with(|| Subscription::new(*kind)).imply(name);
                 }
             }
         }
@@ -255,13 +266,15 @@ impl Connection {
         shown.has = self.progress.has();
     }
 
-    /// Sends what the proxy lacks of a type; `always` sends even nothing, since a first question wants an answer.
-    async fn push(&mut self, kind: Kind, always: bool) -> Result<(), Status> {
+    /// Sends what the proxy lacks of a type. A first question wants an answer, even if that is nothing.
+    async fn push(&mut self, kind: Kind, why: Why) -> Result<(), Status> {
         let hidden = kind == Kind::Secret && !self.grant.keys;
         let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
         let view = &self.view;
-        let lacking = subscription.lacking(view.unasked(kind), |name| view.get(kind, name).filter(|_| !hidden));
-        if lacking.is_empty() && !(always && subscription.is_unanswered()) {
+        let concerned = view.concerned().filter(|_| why == Why::Changed);
+        let get = |name: &str| view.get(kind, name).filter(|_| !hidden);
+        let lacking = subscription.lacking(concerned, view.unasked(kind), get);
+        if lacking.is_empty() && !(why == Why::First && subscription.is_unanswered()) {
             return Ok(());
         }
         subscription.answered();

@@ -64,13 +64,6 @@ impl Resources {
         self.tables.entry(kind).or_default().insert(name.to_owned(), Arc::new(resource));
     }
 
-    /// Removes those of a kind whose message has this text in it.
-    pub fn remove_mentioning(&mut self, kind: Kind, text: &str) {
-        if let Some(table) = self.tables.get_mut(&kind) {
-            table.retain(|_, resource| memchr::memmem::find(&resource.body.value, text.as_bytes()).is_none());
-        }
-    }
-
     /// Removes those of a kind that `keep` does not pick by name.
     pub fn retain(&mut self, kind: Kind, mut keep: impl FnMut(&str) -> bool) {
         if let Some(table) = self.tables.get_mut(&kind) {

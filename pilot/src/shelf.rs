@@ -20,9 +20,20 @@ pub(crate) struct Shelf {
     near: BTreeSet<String>,
     /// Labels of callers on which it depends which routes are theirs.
     routed: BTreeSet<String>,
+    /// The namespaces that see services in a way of their own; `None` if any may.
+    apart: Option<BTreeSet<Arc<str>>>,
     made: Mutex<HashMap<(Kind, u64), HashMap<Box<str>, Arc<Resource>>>>,
-    /// What proxies with one sight are all sent unasked.
-    common: Mutex<HashMap<u64, Arc<Resources>>>,
+    /// What proxies with one sight are all sent unasked, by what it is made of.
+    common: Mutex<HashMap<(Part, u64), Arc<Resources>>>,
+}
+
+/// A part of what many proxies are sent alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// Clusters with their endpoints.
+    Clusters,
+    /// Listeners with their routes.
+    Listeners,
 }
 
 /// What of a proxy decides about what it sees: proxies that are equal in this see the same.
@@ -30,7 +41,6 @@ pub(crate) struct Shelf {
 pub(crate) struct Sight {
     clusters: u64,
     routes: u64,
-    common: u64,
 }
 
 impl Sight {
@@ -44,8 +54,8 @@ impl Sight {
 
 impl Shelf {
     /// An empty one, of a world in which callers' labels of these names decide how near an instance is, and whose a route.
-    pub(crate) fn new(near: BTreeSet<String>, routed: BTreeSet<String>) -> Self {
-        Self { near, routed, made: Mutex::default(), common: Mutex::default() }
+    pub(crate) fn new(near: BTreeSet<String>, routed: BTreeSet<String>, apart: Option<BTreeSet<Arc<str>>>) -> Self {
+        Self { near, routed, apart, made: Mutex::default(), common: Mutex::default() }
     }
 
     /// For the next world: with what was made of this one and depends on none of these hosts. It is taken from here:
@@ -57,7 +67,7 @@ impl Shelf {
         for resources in made.values_mut() {
             resources.retain(|_, resource| !resource.depends_on.iter().any(|host| hosts.concern(host)));
         }
-        Self { made: Mutex::new(made), ..Self::new(self.near.clone(), routed.clone()) }
+        Self { made: Mutex::new(made), ..Self::new(self.near.clone(), routed.clone(), self.apart.clone()) }
     }
 
     /// A resource as proxies with this sight see it; `make` is called if none of them has asked for it yet.
@@ -83,27 +93,30 @@ impl Shelf {
     }
 
     /// What all proxies with this sight are sent unasked, made once.
-    pub(crate) fn common(&self, sight: Sight, make: impl FnOnce() -> Resources) -> Arc<Resources> {
-        if let Some(made) = self.common.lock().get(&sight.common) {
+    pub(crate) fn common(&self, part: Part, sight: Sight, make: impl FnOnce() -> Arc<Resources>) -> Arc<Resources> {
+        let key = match part {
+            Part::Clusters => (part, sight.clusters),
+            Part::Listeners => (part, sight.routes),
+        };
+        if let Some(made) = self.common.lock().get(&key) {
             return made.clone();
         }
-        let made = Arc::new(make());
-        self.common.lock().entry(sight.common).or_insert(made).clone()
+        let made = make();
+        self.common.lock().entry(key).or_insert(made).clone()
     }
 
     /// How a proxy that was scoped to the world sees it.
     pub(crate) fn sight(&self, proxy: &Proxy) -> Sight {
         let mut hasher = DefaultHasher::new();
-        proxy.namespace().hash(&mut hasher);
-        proxy.is_gateway().hash(&mut hasher);
+        (proxy.on_demand, proxy.is_gateway()).hash(&mut hasher);
         proxy.scope().map(|scope| scope.id).hash(&mut hasher);
         let (mut clusters, mut routes) = (hasher.clone(), hasher);
+        let is_apart = self.apart.as_ref().is_none_or(|apart| apart.contains(proxy.namespace()));
+        is_apart.then(|| proxy.namespace()).hash(&mut clusters);
         proxy.place().locality.hash(&mut clusters);
         self.near.iter().for_each(|name| proxy.label(name).hash(&mut clusters));
+        proxy.namespace().hash(&mut routes);
         self.routed.iter().for_each(|name| proxy.labels.get(name).hash(&mut routes));
-        let (clusters, routes) = (clusters.finish(), routes.finish());
-        let mut both = DefaultHasher::new();
-        (proxy.on_demand, clusters, routes).hash(&mut both);
-        Sight { clusters, routes, common: both.finish() }
+        Sight { clusters: clusters.finish(), routes: routes.finish() }
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::kind::Kind;
 use crate::resource::Resource;
+use crate::world::Hosts;
 
 /// A proxy's subscription to one type.
-#[derive(Default)]
 pub(crate) struct Subscription {
+    kind: Kind,
     wildcard: bool,
     entries: BTreeMap<Box<str>, Entry>,
     answered: bool,
@@ -17,10 +19,39 @@ pub(crate) struct Subscription {
 #[derive(Default)]
 struct Entry {
     why: Why,
-    /// What the proxy has of it.
-    version: Option<u64>,
-    /// It was told that there is none.
+    has: Has,
+    /// The proxy was told that there is none.
     gone: bool,
+}
+
+/// What a proxy has of a name.
+#[derive(Default)]
+enum Has {
+    #[default]
+    Nothing,
+    /// What it says that it has.
+    Version(u64),
+    /// What it was sent.
+    Resource(Arc<Resource>),
+}
+
+impl Entry {
+    fn version(&self) -> Option<u64> {
+        match &self.has {
+            Has::Nothing => None,
+            Has::Version(version) => Some(*version),
+            Has::Resource(resource) => Some(resource.version),
+        }
+    }
+
+    /// True if it depends on none of these hosts, whatever became of them.
+    fn stands(&self, kind: Kind, name: &str, hosts: &Hosts) -> bool {
+        match &self.has {
+            Has::Resource(resource) => !resource.depends_on.iter().any(|host| hosts.concern(host)),
+            Has::Nothing => self.gone && !hosts.concern(kind.host_in(name)),
+            Has::Version(_) => false,
+        }
+    }
 }
 
 /// Why something is sent.
@@ -51,6 +82,11 @@ impl Lacking {
 }
 
 impl Subscription {
+    /// To nothing yet.
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, wildcard: false, entries: BTreeMap::new(), answered: false }
+    }
+
     /// The proxy's first request: for everything, or for what it names.
     pub(crate) fn open(&mut self, wildcard: bool) {
         self.wildcard |= wildcard;
@@ -58,7 +94,7 @@ impl Subscription {
 
     /// The proxy says what it has. A version that is not one of ours is none that is in force.
     pub(crate) fn has(&mut self, name: &str, version: &str) {
-        self.entry(name).version = Some(u64::from_str_radix(version, 16).unwrap_or_default());
+        self.entry(name).has = Has::Version(u64::from_str_radix(version, 16).unwrap_or_default());
     }
 
     /// The proxy asks for something. Asking again is asking to be sent again, but not for what was just sent along, and
@@ -71,7 +107,7 @@ impl Subscription {
         let entry = self.entry(name);
         entry.gone = false;
         if entry.why != Why::Implied && !first {
-            entry.version = None;
+            entry.has = Has::Nothing;
         }
         entry.why = Why::Asked;
     }
@@ -89,9 +125,13 @@ impl Subscription {
         }
     }
 
-    /// What is sent by name.
-    pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter(|(_, entry)| entry.why != Why::Unasked).map(|(name, _)| &**name)
+    /// What is sent by name; of this, if only some hosts are concerned, what may be different.
+    pub(crate) fn named(&self, concerned: Option<&Hosts>) -> impl Iterator<Item = &str> {
+        let named = self.entries.iter().filter(|(_, entry)| entry.why != Why::Unasked);
+        let may_differ = move |(name, entry): &(&Box<str>, &Entry)| {
+            concerned.is_none_or(|hosts| !entry.stands(self.kind, name, hosts))
+        };
+        named.filter(may_differ).map(|(name, _)| &**name)
     }
 
     pub(crate) fn is_unanswered(&self) -> bool {
@@ -102,39 +142,45 @@ impl Subscription {
         self.answered = true;
     }
 
-    /// What the proxy lacks, which it has from now on. `unasked` is what a proxy that asks for everything is sent.
+    /// What the proxy lacks, which it has from now on. `unasked` is what a proxy that asks for everything is sent. If only
+    /// some hosts are `concerned`, nothing else is looked at.
     pub(crate) fn lacking<'a>(
         &mut self,
+        concerned: Option<&Hosts>,
         unasked: impl Iterator<Item = &'a String>,
         get: impl Fn(&str) -> Option<Arc<Resource>>,
     ) -> Lacking {
         let everything: BTreeSet<&str> =
-            if self.wildcard { unasked.map(String::as_str).collect() } else { BTreeSet::new() };
+            if self.wildcard && concerned.is_none() { unasked.map(String::as_str).collect() } else { BTreeSet::new() };
         let mut lacking = Lacking::default();
         self.entries.retain(|name, entry| {
+            if concerned.is_some_and(|hosts| entry.stands(self.kind, name, hosts)) {
+                return true;
+            }
             let wanted = entry.why != Why::Unasked || everything.contains(&**name);
             match get(name).filter(|_| wanted) {
                 Some(resource) => {
                     entry.gone = false;
-                    if entry.version.replace(resource.version) != Some(resource.version) {
-                        lacking.resources.push((name.to_string(), resource));
+                    if entry.version() != Some(resource.version) {
+                        lacking.resources.push((name.to_string(), resource.clone()));
                     }
+                    entry.has = Has::Resource(resource);
                 }
                 None => {
-                    entry.version = None;
+                    entry.has = Has::Nothing;
                     if !std::mem::replace(&mut entry.gone, true) {
                         lacking.removed.push(name.to_string());
                     }
                 }
             }
-            entry.why != Why::Unasked || entry.version.is_some()
+            entry.why != Why::Unasked || !entry.gone
         });
         for name in everything {
             if !self.entries.contains_key(name)
                 && let Some(resource) = get(name)
             {
-                let version = Some(resource.version);
-                self.entries.insert(name.into(), Entry { version, ..Entry::default() });
+                let has = Has::Resource(resource.clone());
+                self.entries.insert(name.into(), Entry { has, ..Entry::default() });
                 lacking.resources.push((name.to_owned(), resource));
             }
         }
@@ -149,7 +195,6 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::Kind;
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 
     /// A world of two clusters, of which one is another after each edit.
@@ -162,13 +207,13 @@ mod tests {
     }
 
     fn lacking(subscription: &mut Subscription, unasked: &[String], edit: u64) -> (Vec<String>, Vec<String>) {
-        let Lacking { resources, removed } = subscription.lacking(unasked.iter(), get(edit));
+        let Lacking { resources, removed } = subscription.lacking(None, unasked.iter(), get(edit));
         (resources.into_iter().map(|(name, _)| name).collect(), removed)
     }
 
     #[test]
     fn what_is_held_is_not_sent_again() {
-        let mut subscription = Subscription::default();
+        let mut subscription = Subscription::new(Kind::Cluster);
         ["edited", "other", "nowhere"].iter().for_each(|name| subscription.ask(name, true));
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(lacking(&mut subscription, &[], 1), (names(&["edited", "other"]), names(&["nowhere"])));
@@ -183,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_along_is_not_sent_when_it_is_asked_for() {
-        let mut subscription = Subscription::default();
+        let mut subscription = Subscription::new(Kind::Cluster);
         subscription.imply("other");
         assert_eq!(lacking(&mut subscription, &[], 1).0, ["other"]);
         subscription.ask("other", false);
@@ -195,7 +240,7 @@ mod tests {
     fn a_proxy_that_comes_back_gets_what_changed() {
         let version = |name: &str| get(1)(name).map(|one| format!("{:016x}", one.version)).unwrap();
         let unasked = ["edited".to_owned(), "other".to_owned()];
-        let mut subscription = Subscription::default();
+        let mut subscription = Subscription::new(Kind::Cluster);
         subscription.open(true);
         subscription.has("edited", &version("edited"));
         subscription.has("other", &version("other"));

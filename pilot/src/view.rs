@@ -6,7 +6,7 @@ use crate::generate;
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::shelf::Sight;
+use crate::shelf::{Part, Sight};
 use crate::world::{Changed, Hosts, World};
 
 /// One proxy's view.
@@ -15,18 +15,23 @@ pub(crate) struct View {
     proxy: Proxy,
     sight: Sight,
     /// Sent without being asked for, to all that see the same.
-    common: Arc<Resources>,
+    clusters: Arc<Resources>,
+    listeners: Arc<Resources>,
     /// Sent without being asked for, to this proxy.
     own: Resources,
+    /// Nothing is different from the view before but what depends on the hosts that the world says.
+    is_limited: bool,
 }
 
 impl View {
     pub(crate) fn new(world: Arc<World>, proxy: Proxy) -> Self {
         let proxy = proxy.scoped(&world);
         let sight = world.shelf.sight(&proxy);
-        let common = world.shelf.common(sight, || generate::common(&world, &proxy));
+        let clusters = world.shelf.common(Part::Clusters, sight, || generate::clusters(&world, &proxy).into());
+        let listeners =
+            world.shelf.common(Part::Listeners, sight, || generate::listeners(&world, &proxy, &clusters).into());
         let own = generate::own(&world, &proxy);
-        Self { world, proxy, sight, common, own }
+        Self { world, proxy, sight, clusters, listeners, own, is_limited: false }
     }
 
     /// Follows to a newer world.
@@ -44,18 +49,34 @@ impl View {
             }
         };
         self.sight = world.shelf.sight(&self.proxy);
-        // Of what is sent to a proxy that asks for the rest, nothing depends on hosts.
-        if !self.proxy.on_demand {
-            self.common = world.shelf.common(self.sight, || {
-                if !only_instances {
-                    return generate::common(&world, &self.proxy);
+        // Of what is sent unasked to a proxy that asks for the rest, nothing depends on hosts.
+        self.is_limited = self.proxy.on_demand;
+        if !self.is_limited {
+            self.clusters = world.shelf.common(Part::Clusters, self.sight, || {
+                let mut clusters = (*self.clusters).clone();
+                generate::clusters_of(&world, &self.proxy, hosts, &mut clusters);
+                clusters.into()
+            });
+            self.listeners = world.shelf.common(Part::Listeners, self.sight, || {
+                let stay = only_instances
+                    && !generate::listeners_depend_on(&world, &self.proxy, hosts)
+                    && self.listeners.all(Kind::Cluster).next().is_none();
+                if stay {
+                    self.listeners.clone()
+                } else {
+                    generate::listeners(&world, &self.proxy, &self.clusters).into()
                 }
-                let mut resources = (*self.common).clone();
-                generate::instances(&world, &self.proxy, hosts, &mut resources);
-                resources
             });
         }
         self.world = world;
+    }
+
+    /// The hosts on which everything depends that is different from the view before; `None` if anything may be.
+    pub(crate) fn concerned(&self) -> Option<&Hosts> {
+        match &self.world.changed {
+            Changed::Hosts { hosts, .. } if self.is_limited => Some(hosts),
+            _ => None,
+        }
     }
 
     /// True if the proxy's workload is where it was, and nothing changed of what it serves.
@@ -67,7 +88,7 @@ impl View {
 
     /// A resource by name, if there is one.
     pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<Arc<Resource>> {
-        if let Some(sent) = self.own.get(kind, name).or_else(|| self.common.get(kind, name)) {
+        if let Some(sent) = self.parts().find_map(|part| part.get(kind, name)) {
             return Some(sent.clone());
         }
         if !self.proxy.on_demand {
@@ -94,12 +115,16 @@ impl View {
 
     /// True for what is sent without being asked for.
     pub(crate) fn is_unasked(&self, kind: Kind, name: &str) -> bool {
-        self.own.get(kind, name).or_else(|| self.common.get(kind, name)).is_some()
+        self.parts().any(|part| part.get(kind, name).is_some())
     }
 
     /// The names that are sent without being asked for.
     pub(crate) fn unasked(&self, kind: Kind) -> impl Iterator<Item = &String> {
-        self.own.all(kind).chain(self.common.all(kind)).map(|(name, _)| name)
+        self.parts().flat_map(move |part| part.all(kind)).map(|(name, _)| name)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Resources> {
+        [&self.own, &*self.clusters, &*self.listeners].into_iter()
     }
 }
 

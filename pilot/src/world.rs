@@ -43,7 +43,7 @@ pub struct World {
     /// All that there is.
     given: Arc<Objects>,
     pub(crate) mesh: Arc<api::MeshConfig>,
-    pub(crate) services: Services,
+    pub(crate) services: Arc<Services>,
     rules: Arc<Rules>,
     routing: Arc<Routing>,
     /// Where workloads run, by address.
@@ -53,7 +53,7 @@ pub struct World {
     pub(crate) generation: u64,
     /// What is different from the one before it.
     pub(crate) changed: Changed,
-    index: Index,
+    index: Arc<Index>,
     /// Resources made so far; what all see alike is made once.
     pub(crate) shelf: Shelf,
 }
@@ -72,13 +72,13 @@ impl World {
         let near = labels_of_near(&services, &objects, &mesh);
         Self {
             places: Arc::new(instances::places(&objects)),
-            index: Index::of(&services),
-            shelf: Shelf::new(near, routing.asked_labels().clone()),
+            index: Arc::new(Index::of(&services)),
+            shelf: Shelf::new(near, routing.asked_labels().clone(), apart(&services, &rules)),
             objects,
             written,
             given: given.clone(),
             mesh,
-            services,
+            services: Arc::new(services),
             rules: Arc::new(rules),
             routing: Arc::new(routing),
             trust_domain,
@@ -123,16 +123,7 @@ impl World {
 
     /// With objects that differ in what tells of routes and of instances.
     fn differing(&self, difference: &Difference, objects: Arc<Objects>) -> Self {
-        let registered_at = difference.addresses.iter().flat_map(|address| self.index.served_by(*address));
-        let named = difference.services.iter().cloned();
-        let mut hosts = self.services.hosts_served(named, &difference.namespaces, &objects);
-        hosts.extend(registered_at.map(|served| served.host.clone()));
-        let namespaces = hosts.iter().flat_map(|host| self.services.registered(host));
-        let namespaces: BTreeSet<&str> = namespaces.map(|service| service.namespace.as_str()).collect();
-        let registry = Registry::within(&objects, self.mesh.root(), &namespaces);
-        let services = self.services.next(&hosts, &objects, &self.mesh, &registry);
-        hosts.retain(|host| !services.registered(host).eq(self.services.registered(host)));
-
+        let (services, hosts) = self.serving(difference, &objects);
         let mut concerned = difference.routed.clone();
         for host in &hosts {
             concerned.insert(host);
@@ -145,9 +136,12 @@ impl World {
         let routing = if routes_stay { self.routing.clone() } else { Arc::new(Routing::of(&objects)) };
         let places =
             if difference.moves_workloads() { Arc::new(instances::places(&objects)) } else { self.places.clone() };
+        let index = match hosts.is_empty() {
+            true => self.index.clone(),
+            false => Arc::new(self.index.next(hosts.iter(), &self.services, &services)),
+        };
         Self {
             shelf: self.shelf.next(&concerned, routing.asked_labels()),
-            index: self.index.next(hosts.iter(), &self.services, &services),
             changed: Changed::Hosts { hosts: concerned, only_instances: routes_stay },
             written: self.written.clone(),
             given: self.given.clone(),
@@ -155,11 +149,29 @@ impl World {
             rules: self.rules.clone(),
             trust_domain: self.trust_domain.clone(),
             generation: self.generation,
+            index,
             objects,
             services,
             routing,
             places,
         }
+    }
+
+    /// The services with the instances that they have after a difference, and the hosts of which these are others.
+    fn serving(&self, difference: &Difference, objects: &Objects) -> (Arc<Services>, BTreeSet<Arc<str>>) {
+        let registered_at = difference.addresses.iter().flat_map(|address| self.index.served_by(*address));
+        let named = difference.services.iter().cloned();
+        let mut hosts = self.services.hosts_served(named, &difference.namespaces, objects);
+        hosts.extend(registered_at.map(|served| served.host.clone()));
+        if hosts.is_empty() {
+            return (self.services.clone(), hosts);
+        }
+        let namespaces = hosts.iter().flat_map(|host| self.services.registered(host));
+        let namespaces: BTreeSet<&str> = namespaces.map(|service| service.namespace.as_str()).collect();
+        let registry = Registry::within(objects, self.mesh.root(), &namespaces);
+        let services = self.services.next(&hosts, objects, &self.mesh, &registry);
+        hosts.retain(|host| !services.registered(host).eq(self.services.registered(host)));
+        (Arc::new(services), hosts)
     }
 
     /// Services that can be called at an address: their own, or an instance's where they have none.
@@ -225,6 +237,17 @@ impl World {
     pub(crate) fn destination_rule(&self, service: &Service, namespace: &str) -> Option<&Object<api::DestinationRule>> {
         self.rules.about(service, namespace, self.root_namespace())
     }
+}
+
+/// Which namespaces see services and the terms of calling them in a way of their own; `None` if any may.
+fn apart(services: &Services, rules: &Rules) -> Option<BTreeSet<Arc<str>>> {
+    let is_public = services.values().all(|service| is_public(&service.export_to));
+    (is_public && services.are_unique()).then(|| rules.namespaces_apart()).flatten()
+}
+
+/// True for what every namespace sees.
+pub(crate) fn is_public(export_to: &[String]) -> bool {
+    export_to.is_empty() || export_to.iter().any(|to| to == "*")
 }
 
 /// What the mesh looks at of all that there is: as it was written, and with what is made of Ingresses. Tables that say the

@@ -25,7 +25,7 @@ use crate::resource::{Resource, Resources};
 use crate::world::{Port, Resolution, Service, WILDCARDS, World, host_matches};
 
 /// All outbound listeners and routes.
-pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
+pub(super) fn listeners(world: &World, proxy: &Proxy, seen: &Resources, resources: &mut Resources) {
     capture(world, proxy, resources);
     let mut everywhere: BTreeSet<u16> = BTreeSet::new();
     for service in world.visible(proxy) {
@@ -45,7 +45,8 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
         }
         let routes = routes(world, proxy, port);
         resources.add(Kind::Route, &port.to_string(), &routes);
-        for (_, name) in clusters(&routes.virtual_hosts) {
+        let unseen = |name: &String| seen.get(Kind::Cluster, name).is_none();
+        for name in clusters(&routes.virtual_hosts).into_iter().map(|(_, name)| name).filter(unseen) {
             cluster::add(world, proxy, &name, resources);
         }
     }
@@ -59,18 +60,6 @@ fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources
     }
     if !port.protocol.is_opaque() {
         resources.add(Kind::Route, &own_routes(service, port), &sniffed(world, proxy, service, port.number));
-    }
-}
-
-/// What changes with the instances of a service: one without addresses of its own is found at theirs.
-pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, resources: &mut Resources) {
-    if proxy.is_gateway() || !service.addresses.is_empty() || is_unaddressed(service) {
-        return;
-    }
-    for port in service.ports.iter().filter(|port| !port.protocol.is_http()) {
-        // Whatever it leads to, its listeners are about this service.
-        resources.remove_mentioning(Kind::Listener, &about(service, port));
-        bytes(world, proxy, service, port, resources);
     }
 }
 

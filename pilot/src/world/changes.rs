@@ -1,7 +1,7 @@
 //! What an edit bears on. Everything that is made of a world depends on hosts; where few of them are concerned, what
 //! depends on none of those is not made again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -138,25 +138,19 @@ fn changed<'a, T: PartialEq>(one: &'a Table<T>, other: &'a Table<T>) -> Vec<&'a 
     if Arc::ptr_eq(one, other) {
         return Vec::new();
     }
-    let mut found = differing(one, other);
-    found.extend(differing(other, one));
-    found
-}
-
-/// What of a table is not, or is another, in the other one.
-fn differing<'a, T: PartialEq>(
-    one: &'a BTreeMap<Key, Object<T>>,
-    other: &BTreeMap<Key, Object<T>>,
-) -> Vec<&'a Object<T>> {
-    let mut others = other.iter().peekable();
     let mut found = Vec::new();
-    for (key, object) in one {
-        while others.next_if(|(other, _)| *other < key).is_some() {}
-        let same = others.next_if(|(other, _)| *other == key).is_some_and(|(_, held)| is_same(object, held));
-        if !same {
-            found.push(object);
+    let mut others = other.iter().peekable();
+    for (key, object) in one.iter() {
+        while let Some((_, added)) = others.next_if(|(other, _)| *other < key) {
+            found.push(added);
+        }
+        match others.next_if(|(other, _)| *other == key) {
+            Some((_, held)) if is_same(object, held) => {}
+            Some((_, held)) => found.extend([object, held]),
+            None => found.push(object),
         }
     }
+    found.extend(others.map(|(_, added)| added));
     found
 }
 

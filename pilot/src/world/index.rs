@@ -20,9 +20,9 @@ pub(crate) struct Served {
 /// Services by address and port, and what each workload serves. Each list is in the order of hosts.
 #[derive(Clone, Default)]
 pub(super) struct Index {
-    by_address: HashMap<IpAddr, Arc<Vec<Place>>>,
+    by_address: ByAddress<Place>,
     by_port: Arc<HashMap<u16, Vec<Place>>>,
-    by_instance: HashMap<IpAddr, Arc<Vec<Served>>>,
+    by_instance: ByAddress<Served>,
 }
 
 /// Where a service stands among all: its host, and which of those who registered it.
@@ -53,25 +53,24 @@ impl Index {
 
     fn add(&mut self, at: usize, service: &Service) {
         for address in found_at(service) {
-            insert(&mut self.by_address, address, (service.host.clone(), at), |(host, at)| (host.clone(), *at));
+            self.by_address.insert(address, (service.host.clone(), at), |(host, at)| (host.clone(), *at));
         }
         for (address, served) in served(service) {
-            insert(&mut self.by_instance, address, served, |served| served.host.clone());
+            self.by_instance.insert(address, served, |served| served.host.clone());
         }
     }
 
     fn remove(&mut self, service: &Service) {
         for address in found_at(service) {
-            remove(&mut self.by_address, address, |(host, _)| *host == service.host);
+            self.by_address.remove(address, |(host, _)| *host == service.host);
         }
         for (address, _) in served(service) {
-            remove(&mut self.by_instance, address, |served| served.host == service.host);
+            self.by_instance.remove(address, |served| served.host == service.host);
         }
     }
 
     pub(super) fn at<'a>(&'a self, services: &'a Services, address: IpAddr) -> impl Iterator<Item = &'a Service> {
-        let places = self.by_address.get(&address).into_iter().flat_map(|places| places.iter());
-        places.filter_map(|(host, at)| services.registered(host).nth(*at))
+        self.by_address.get(address).iter().filter_map(|(host, at)| services.registered(host).nth(*at))
     }
 
     pub(super) fn at_port<'a>(&'a self, services: &'a Services, port: u16) -> impl Iterator<Item = &'a Service> {
@@ -80,7 +79,7 @@ impl Index {
     }
 
     pub(super) fn served_by(&self, address: IpAddr) -> &[Served] {
-        self.by_instance.get(&address).map(|served| served.as_slice()).unwrap_or_default()
+        self.by_instance.get(address)
     }
 }
 
@@ -104,17 +103,45 @@ fn served(service: &Service) -> impl Iterator<Item = (IpAddr, Served)> {
     })
 }
 
-/// Puts a value behind those of the same place in the order.
-fn insert<T: Clone, O: Ord>(table: &mut HashMap<IpAddr, Arc<Vec<T>>>, at: IpAddr, value: T, order: impl Fn(&T) -> O) {
-    let values = Arc::make_mut(table.entry(at).or_default());
-    let place = values.partition_point(|held| order(held) <= order(&value));
-    values.insert(place, value);
+/// Lists by address, in parts, so that a copy shares those that stay as they are.
+#[derive(Clone)]
+struct ByAddress<T>([Arc<HashMap<IpAddr, Vec<T>>>; PARTS]);
+
+/// Enough that one part of a large mesh is small.
+const PARTS: usize = 128;
+
+impl<T> Default for ByAddress<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Arc::default()))
+    }
 }
 
-fn remove<T: Clone>(table: &mut HashMap<IpAddr, Arc<Vec<T>>>, at: IpAddr, goes: impl Fn(&T) -> bool) {
-    let Some(values) = table.get_mut(&at) else { return };
-    Arc::make_mut(values).retain(|held| !goes(held));
-    if values.is_empty() {
-        table.remove(&at);
+impl<T: Clone> ByAddress<T> {
+    fn get(&self, at: IpAddr) -> &[T] {
+        self.0[part(at)].get(&at).map(Vec::as_slice).unwrap_or_default()
     }
+
+    /// Puts a value behind those of the same place in the order.
+    fn insert<O: Ord>(&mut self, at: IpAddr, value: T, order: impl Fn(&T) -> O) {
+        let values = Arc::make_mut(&mut self.0[part(at)]).entry(at).or_default();
+        let place = values.partition_point(|held| order(held) <= order(&value));
+        values.insert(place, value);
+    }
+
+    fn remove(&mut self, at: IpAddr, goes: impl Fn(&T) -> bool) {
+        let table = Arc::make_mut(&mut self.0[part(at)]);
+        let Some(values) = table.get_mut(&at) else { return };
+        values.retain(|held| !goes(held));
+        if values.is_empty() {
+            table.remove(&at);
+        }
+    }
+}
+
+fn part(at: IpAddr) -> usize {
+    let last = match at {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
+    usize::from(last) % PARTS
 }

@@ -71,11 +71,14 @@ pub(crate) struct Port {
 pub(crate) struct Services {
     first: BTreeMap<Arc<str>, Arc<Service>>,
     more: BTreeMap<Arc<str>, Vec<Arc<Service>>>,
+    /// Services of Kubernetes that are other names of something.
+    aliases: Arc<Vec<Key>>,
 }
 
 impl Services {
     pub(super) fn of(objects: &Objects, mesh: &MeshConfig, registry: &Registry<'_>) -> Self {
-        let mut this = Self::default();
+        let aliases = objects.services.iter().filter(|(_, object)| is_alias(object)).map(|(key, _)| key.clone());
+        let mut this = Self { aliases: Arc::new(aliases.collect()), ..Self::default() };
         this.register(objects.services.iter(), objects, mesh, registry, |_| true);
         this
     }
@@ -111,9 +114,9 @@ impl Services {
             let own = self.values().filter(|service| namespaces.contains(&*service.namespace));
             hosts.extend(own.map(|service| service.host.clone()));
         }
-        let aliases = objects.services.iter().filter(|(_, object)| is_alias(object));
-        let aliases = aliases.filter(|(_, object)| hosts.contains(object.spec.spec.external_name.as_str()));
-        let aliases: Vec<_> = aliases.map(|(key, _)| Arc::from(full_host(&key.name, &key.namespace))).collect();
+        let target = |key: &&Key| objects.services.get(key).map(|object| object.spec.spec.external_name.as_str());
+        let aliases = self.aliases.iter().filter(|key| target(key).is_some_and(|host| hosts.contains(host)));
+        let aliases: Vec<_> = aliases.map(|key| Arc::from(full_host(&key.name, &key.namespace))).collect();
         hosts.extend(aliases);
         hosts
     }
@@ -157,6 +160,11 @@ impl Services {
     /// All that are registered under a host: Kubernetes' own, then the older.
     pub(crate) fn registered(&self, host: &str) -> impl Iterator<Item = &Service> {
         self.first.get(host).into_iter().chain(self.more.get(host).into_iter().flatten()).map(|service| &**service)
+    }
+
+    /// True if no host means one thing to one namespace and another to another.
+    pub(super) fn are_unique(&self) -> bool {
+        self.more.is_empty()
     }
 
     /// All, by host.

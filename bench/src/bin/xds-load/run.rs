@@ -51,7 +51,7 @@ pub(crate) async fn all(arguments: &Arguments, table: &mut Table) -> Result<()> 
         let server = mesh.start().await?;
         connect(&server, Style::Everything, SMALL, 20, table).await?;
     }
-    if wanted.has(&format!("{LARGE}-")) {
+    if ["connect", "route", "endpoint"].iter().any(|name| wanted.has(&format!("{LARGE}-{name}"))) {
         let mesh = Mesh::new(&istiod, LARGE)?;
         let server = mesh.start().await?;
         table.add(rows::memory(LARGE).row(LARGE, 0, server.memory()? / 1024.0));

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-/// A row of the table: what must hold and what is aimed at, in `unit`; less is better.
+/// A row of the table: what must hold and what is aimed at, in `unit`; less is better. Infinite is without a bound.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) unit: &'static str,
@@ -21,6 +21,7 @@ pub(crate) struct Table(Vec<Row>);
 impl Row {
     fn verdict(&self) -> &'static str {
         match self.measured {
+            _ if self.must.is_infinite() => "none",
             measured if measured <= self.aim => "aim",
             measured if measured <= self.must => "must",
             _ => "MISSED",
@@ -40,6 +41,7 @@ impl Table {
         println!("\n| work | measured | must | aim | verdict |\n|---|---|---|---|---|");
         for row in &self.0 {
             let Row { name, unit, must, aim, measured } = row;
+            let (must, aim) = (bound(*must), bound(*aim));
             println!("| {name} | {} {unit} | {must} | {aim} | {} |", short(*measured), row.verdict());
         }
     }
@@ -55,6 +57,10 @@ impl Table {
         }
         std::fs::write(path, serde_json::to_vec_pretty(&rows)?).with_context(|| format!("{}", path.display()))
     }
+}
+
+fn bound(value: f64) -> String {
+    if value.is_infinite() { "–".to_owned() } else { value.to_string() }
 }
 
 /// Three digits that say something.
