@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
@@ -23,7 +24,7 @@ const RESCAN: Duration = Duration::from_secs(10);
 /// States follow one another at least so far apart, and a file that is being written is waited for so long. The first
 /// change after a quiet time is taken at once.
 const APART: Duration = Duration::from_millis(20);
-/// A file's time of modification tells of changes once it is so old: clocks of file systems are coarse.
+/// A file's time of change tells of changes once it is so old: clocks of file systems are coarse.
 const COARSE: Duration = Duration::from_secs(2);
 /// A file larger than this is refused.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -50,11 +51,12 @@ struct File {
     objects: ByName,
 }
 
-/// By what an unchanged file is known without being read.
+/// By what an unchanged file is known without being read. Nobody can set a time of change back.
 #[derive(PartialEq, Eq)]
 struct Stamp {
-    modified: SystemTime,
+    inode: u64,
     length: u64,
+    changed: Duration,
 }
 
 impl Directory {
@@ -222,9 +224,10 @@ impl Directory {
 impl Stamp {
     /// `None` if the file may change without being told apart by it.
     fn of(data: &std::fs::Metadata) -> Option<Self> {
-        let modified = data.modified().ok()?;
-        let is_old = modified.elapsed().is_ok_and(|age| age > COARSE);
-        is_old.then(|| Self { modified, length: data.len() })
+        let (seconds, nanoseconds) = (data.ctime().try_into().ok()?, data.ctime_nsec().try_into().ok()?);
+        let changed = Duration::new(seconds, nanoseconds);
+        let is_old = (UNIX_EPOCH + changed).elapsed().is_ok_and(|age| age > COARSE);
+        is_old.then(|| Self { inode: data.ino(), length: data.len(), changed })
     }
 }
 
