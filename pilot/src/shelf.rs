@@ -22,10 +22,13 @@ pub(crate) struct Shelf {
     routed: BTreeSet<String>,
     /// The namespaces that see services in a way of their own; `None` if any may.
     apart: Option<BTreeSet<Arc<str>>>,
-    made: Mutex<HashMap<(Kind, u64), HashMap<Box<str>, Arc<Resource>>>>,
+    made: Mutex<HashMap<(Kind, u64), ByName>>,
     /// What proxies with one sight are all sent unasked, by what it is made of.
     common: Mutex<HashMap<(Part, u64), Arc<Resources>>>,
 }
+
+/// Resources of one kind as some proxies see them.
+type ByName = HashMap<Box<str>, Arc<Resource>>;
 
 /// A part of what many proxies are sent alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -128,10 +128,10 @@ impl Subscription {
     /// What is sent by name; of this, if only some hosts are concerned, what may be different.
     pub(crate) fn named(&self, concerned: Option<&Hosts>) -> impl Iterator<Item = &str> {
         let named = self.entries.iter().filter(|(_, entry)| entry.why != Why::Unasked);
-        let may_differ = move |(name, entry): &(&Box<str>, &Entry)| {
-            concerned.is_none_or(|hosts| !entry.stands(self.kind, name, hosts))
-        };
-        named.filter(may_differ).map(|(name, _)| &**name)
+        named.map(|(name, entry)| (&**name, entry)).filter_map(move |(name, entry)| {
+            let stands = concerned.is_some_and(|hosts| entry.stands(self.kind, name, hosts));
+            (!stands).then_some(name)
+        })
     }
 
     pub(crate) fn is_unanswered(&self) -> bool {
