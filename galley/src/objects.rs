@@ -45,7 +45,9 @@ macro_rules! tables {
             /// Takes the tables of `previous` where they say the same, so that pointers tell what changed.
             #[must_use]
             pub fn sharing(mut self, previous: &Self) -> Self {
-                $( if self.$field == previous.$field { self.$field = previous.$field.clone(); } )*
+                $( if !Arc::ptr_eq(&self.$field, &previous.$field) && self.$field == previous.$field {
+                    self.$field = previous.$field.clone();
+                } )*
                 self
             }
 

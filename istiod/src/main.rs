@@ -24,6 +24,9 @@ use mesh_runtime::{LogFormat, logging};
 
 use flags::Discovery;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Weft's control plane.
 #[derive(Parser)]
 #[command(version)]

@@ -16,42 +16,51 @@ mod secret;
 mod tests;
 mod wire;
 
-use std::collections::BTreeSet;
-
 use mesh_types::ClusterName;
 
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::world::World;
+use crate::world::{Hosts, World};
 
 /// Everything that a proxy may see.
 pub fn generate(world: &World, proxy: &Proxy) -> Resources {
-    everything(world, &proxy.scoped(world))
+    let proxy = &proxy.scoped(world);
+    let mut resources = clusters(world, proxy);
+    let listeners = listeners(world, proxy, &resources);
+    resources.extend(listeners);
+    resources.extend(own(world, proxy));
+    resources
 }
 
-/// The same for a proxy that was scoped to the world.
-pub(crate) fn everything(world: &World, proxy: &Proxy) -> Resources {
+/// The clusters that a proxy which was scoped to the world is sent unasked, and alike all that see the same.
+pub(crate) fn clusters(world: &World, proxy: &Proxy) -> Resources {
     let mut resources = Resources::default();
     cluster::fixed(&mut resources);
-    cluster::outbound(world, proxy, &mut resources);
-    if proxy.is_gateway() {
-        gateway::listeners(world, proxy, &mut resources);
-    } else {
-        outbound::listeners(world, proxy, &mut resources);
-        inbound::listener(world, proxy, &mut resources);
+    if !proxy.on_demand {
+        cluster::outbound(world, proxy, &mut resources);
     }
     resources
 }
 
-/// What a proxy that asks for the rest by name needs from the beginning.
-pub(crate) fn essentials(world: &World, proxy: &Proxy) -> Resources {
+/// The listeners that it is sent unasked, and alike all that see the same: where redirected calls arrive and, if it does
+/// not ask for the rest by name, everything, with the clusters that this leads to beside those that are seen.
+pub(crate) fn listeners(world: &World, proxy: &Proxy, clusters: &Resources) -> Resources {
     let mut resources = Resources::default();
-    cluster::fixed(&mut resources);
+    match (proxy.is_gateway(), proxy.on_demand) {
+        (true, _) => {}
+        (false, true) => outbound::capture(world, proxy, &mut resources),
+        (false, false) => outbound::listeners(world, proxy, clusters, &mut resources),
+    }
+    resources
+}
+
+/// What is a proxy's own: a sidecar's inbound side, a gateway's listeners and routes.
+pub(crate) fn own(world: &World, proxy: &Proxy) -> Resources {
+    let mut resources = Resources::default();
     if proxy.is_gateway() {
         gateway::listeners(world, proxy, &mut resources);
     } else {
-        outbound::capture(world, proxy, &mut resources);
         inbound::listener(world, proxy, &mut resources);
     }
     resources
@@ -69,15 +78,21 @@ pub(crate) fn one(world: &World, proxy: &Proxy, kind: Kind, name: &str) -> Optio
     }
 }
 
-/// Brings up to date what depends on who serves these hosts.
-pub(crate) fn instances(world: &World, proxy: &Proxy, hosts: &BTreeSet<String>, resources: &mut Resources) {
-    let other = |name: &str| name.parse::<ClusterName>().map_or(true, |cluster| !hosts.contains(&cluster.host));
+/// Brings clusters up to date of which it depends on these hosts what they are.
+pub(crate) fn clusters_of(world: &World, proxy: &Proxy, hosts: &Hosts, resources: &mut Resources) {
+    let other = |name: &str| name.parse::<ClusterName>().map_or(true, |cluster| !hosts.concern(&cluster.host));
     resources.retain(Kind::Cluster, other);
     resources.retain(Kind::Endpoints, other);
-    for service in hosts.iter().filter_map(|host| world.service(proxy, host)) {
+    for service in world.services.values().filter(|service| hosts.concern(&service.host)) {
         if world.sees(proxy, service) {
             cluster::of_service(world, proxy, service, resources);
-            outbound::at_instances(world, proxy, service, resources);
         }
     }
+}
+
+/// True if where the proxy's listeners are depends on who serves these hosts: services without addresses of their own are
+/// found at those of their instances.
+pub(crate) fn listeners_depend_on(world: &World, proxy: &Proxy, hosts: &Hosts) -> bool {
+    let mut services = hosts.iter().filter_map(|host| world.service(proxy, host));
+    !proxy.is_gateway() && services.any(|service| service.addresses.is_empty())
 }

@@ -14,6 +14,7 @@ mod push;
 mod resource;
 mod scope;
 mod shelf;
+mod subscription;
 mod view;
 mod world;
 

@@ -1,6 +1,6 @@
 //! Delta ADS: each proxy gets what it subscribed to, and then only what changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,8 @@ use crate::authenticate::{Anybody, Authenticate, Grant};
 use crate::kind::Kind;
 use crate::progress::Progress;
 use crate::proxy::Proxy;
+use crate::resource::Resource;
+use crate::subscription::Subscription;
 use crate::view::View;
 use crate::world::World;
 
@@ -30,7 +32,7 @@ const MOST_NAMES: usize = 200_000;
 #[derive(Clone)]
 pub struct Server {
     world: watch::Receiver<Arc<World>>,
-    connections: Arc<Mutex<BTreeMap<u64, Shown>>>,
+    connections: Arc<Mutex<BTreeMap<u64, Arc<Mutex<Shown>>>>>,
     next: Arc<AtomicU64>,
     authenticate: Arc<dyn Authenticate>,
 }
@@ -41,9 +43,9 @@ pub struct Shown {
     /// Node id.
     pub proxy: String,
     /// Resources sent and not yet acknowledged, by type.
-    pub pending: BTreeMap<String, usize>,
+    pub pending: BTreeMap<&'static str, usize>,
     /// What the proxy refused last, by type.
-    pub refused: BTreeMap<String, String>,
+    pub refused: BTreeMap<&'static str, String>,
     /// Responses sent.
     pub sent: u64,
     /// Resources sent, in all responses.
@@ -73,7 +75,7 @@ impl Server {
 
     /// All connections now.
     pub fn connections(&self) -> Vec<Shown> {
-        self.connections.lock().values().cloned().collect()
+        self.connections.lock().values().map(|shown| shown.lock().clone()).collect()
     }
 }
 
@@ -107,7 +109,7 @@ impl AggregatedDiscoveryService for Server {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
             id,
-            shown: Shown { proxy: proxy.id.to_string(), ..Shown::default() },
+            shown: Arc::new(Mutex::new(Shown { proxy: proxy.id.to_string(), ..Shown::default() })),
             server: self.clone(),
             grant,
             progress: Progress::new(view.generation()),
@@ -116,10 +118,24 @@ impl AggregatedDiscoveryService for Server {
             held: BTreeMap::new(),
             view,
             nonce: 0,
+            name: proxy.id.to_string(),
         };
         tokio::spawn(connection.run(first, requests));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
+}
+
+/// Why it is looked at what a proxy lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It asks for the type for the first time.
+    First,
+    /// It asks for more.
+    Asked,
+    /// What it asks for mentions others.
+    Mentioned,
+    /// The world changed.
+    Changed,
 }
 
 /// One proxy's stream.
@@ -133,33 +149,23 @@ struct Connection {
     held: BTreeMap<Kind, Subscription>,
     view: View,
     nonce: u64,
-    shown: Shown,
-}
-
-/// What a proxy asked for of one type, and what it has.
-#[derive(Default)]
-struct Subscription {
-    wildcard: bool,
-    names: BTreeSet<String>,
-    /// Names that were sent along since what the proxy asked for mentions them; it will ask for them next.
-    implied: BTreeSet<String>,
-    /// Versions that it was sent.
-    versions: BTreeMap<String, String>,
-    /// Names that it was told do not exist.
-    gone: BTreeSet<String>,
-    answered: bool,
+    /// As the debug pages see it.
+    shown: Arc<Mutex<Shown>>,
+    /// Node id.
+    name: String,
 }
 
 impl Connection {
     async fn run(mut self, first: ads::DeltaDiscoveryRequest, mut requests: Streaming<ads::DeltaDiscoveryRequest>) {
-        tracing::info!(proxy = %self.shown.proxy, "connected");
+        tracing::info!(proxy = %self.name, "connected");
+        self.server.connections.lock().insert(self.id, self.shown.clone());
         let ended = match self.take(first).await {
             Ok(()) => self.serve(&mut requests).await,
             Err(error) => Err(error),
         };
         self.server.connections.lock().remove(&self.id);
         let why = ended.as_ref().err().map(|status| status.message());
-        tracing::info!(proxy = %self.shown.proxy, why, "disconnected");
+        tracing::info!(proxy = %self.name, why, "disconnected");
         if let Err(status) = ended {
             let _ = self.sender.send(Err(status)).await;
         }
@@ -178,20 +184,15 @@ impl Connection {
                     }
                     let world = self.world.borrow_and_update().clone();
                     self.view.follow(world);
-                    self.follow_mentions();
-                    self.push_all().await?;
+                    self.follow_mentions(true);
+                    for kind in Kind::ALL {
+                        self.push(kind, Why::Changed).await?;
+                    }
                     self.progress.sent_all_of(self.view.generation());
-                    self.show();
+                    self.shown.lock().has = self.progress.has();
                 }
             }
         }
-    }
-
-    async fn push_all(&mut self) -> Result<(), Status> {
-        for kind in Kind::ALL {
-            self.push(kind, false).await?;
-        }
-        Ok(())
     }
 
     async fn take(&mut self, request: ads::DeltaDiscoveryRequest) -> Result<(), Status> {
@@ -203,32 +204,15 @@ impl Connection {
         }
         let first = !self.held.contains_key(&kind);
         let returns = !request.initial_resource_versions.is_empty();
-        let subscription = self.held.entry(kind).or_default();
+        let subscription = self.held.entry(kind).or_insert_with(|| Subscription::new(kind));
         if first {
-            subscription.wildcard = kind.is_wildcard() && request.resource_names_subscribe.is_empty();
-            subscription.versions = request.initial_resource_versions.into_iter().collect();
+            subscription.open(kind.is_wildcard() && request.resource_names_subscribe.is_empty());
+            request.initial_resource_versions.iter().for_each(|(name, version)| subscription.has(name, version));
         }
         let asks = first || !request.resource_names_subscribe.is_empty();
-        for name in request.resource_names_subscribe {
-            if name == "*" {
-                subscription.wildcard = true;
-            } else {
-                // Asking again is asking to be sent again, but not for what was just sent along.
-                subscription.gone.remove(&name);
-                if !subscription.implied.remove(&name) && !first {
-                    subscription.versions.remove(&name);
-                }
-                subscription.names.insert(name);
-            }
-        }
-        for name in request.resource_names_unsubscribe {
-            subscription.wildcard &= name != "*";
-            subscription.names.remove(&name);
-            subscription.implied.remove(&name);
-            subscription.versions.remove(&name);
-            subscription.gone.remove(&name);
-        }
-        if subscription.names.len() > MOST_NAMES {
+        request.resource_names_subscribe.iter().for_each(|name| subscription.ask(name, first));
+        request.resource_names_unsubscribe.iter().for_each(|name| subscription.let_go(name));
+        if subscription.named(None).count() > MOST_NAMES {
             return Err(Status::resource_exhausted("too many names"));
         }
         if !asks {
@@ -237,28 +221,28 @@ impl Connection {
         if self.view.is_on_demand() && !returns {
             // What it asks for mentions what it would ask for next: one round trip for all. A proxy that comes back will
             // say by itself what it has.
-            self.follow_mentions();
+            self.follow_mentions(false);
             for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
-                self.push(other, false).await?;
+                self.push(other, Why::Mentioned).await?;
             }
         }
-        self.push(kind, first).await
+        self.push(kind, if first { Why::First } else { Why::Asked }).await
     }
 
-    /// Adds what the proxy's resources mention to what it is sent, from kind to kind.
-    fn follow_mentions(&mut self) {
+    /// Adds what the proxy's resources mention to what it is sent, from kind to kind: what those mention that may be
+    /// different since the world `changed`, or all.
+    fn follow_mentions(&mut self, changed: bool) {
         if !self.view.is_on_demand() {
             return;
         }
         for kind in [Kind::Listener, Kind::Route, Kind::VirtualHost, Kind::Cluster] {
             let Some(subscription) = self.held.get(&kind) else { continue };
-            let names = subscription.names.iter().chain(&subscription.implied);
-            let mentions: Vec<_> =
-                names.filter_map(|name| self.view.get(kind, name)).flat_map(|one| one.mentions.clone()).collect();
-            for (kind, name) in mentions {
-                let held = self.held.entry(kind).or_default();
-                if !held.names.contains(&name) && !self.view.has_own(kind, &name) {
-                    held.implied.insert(name);
+            let concerned = self.view.concerned().filter(|_| changed);
+            let names = subscription.named(concerned);
+            let resources: Vec<_> = names.filter_map(|name| self.view.get(kind, name)).collect();
+            for (kind, name) in resources.iter().flat_map(|resource| &resource.mentions) {
+                if !self.view.is_unasked(*kind, name) {
+                    self.held.entry(*kind).or_insert_with(|| Subscription::new(*kind)).imply(name);
                 }
             }
         }
@@ -266,80 +250,61 @@ impl Connection {
 
     /// An ACK, or a NACK, which is kept to be shown.
     fn heard(&mut self, kind: Kind, request: &ads::DeltaDiscoveryRequest) {
-        let name = format!("{kind:?}");
-        self.shown.acknowledged += 1;
-        self.shown.pending.remove(&name);
+        let mut shown = self.shown.lock();
+        shown.acknowledged += 1;
+        shown.pending.remove(kind.word());
         match &request.error_detail {
             Some(error) => {
-                tracing::warn!(proxy = %self.shown.proxy, kind = %name, "the proxy refused: {}", error.message);
-                self.shown.refused.insert(name, error.message.clone());
+                tracing::warn!(proxy = %self.name, kind = kind.word(), "the proxy refused: {}", error.message);
+                shown.refused.insert(kind.word(), error.message.clone());
             }
             None => {
-                self.shown.refused.remove(&name);
+                shown.refused.remove(kind.word());
                 self.progress.taken(kind, &request.response_nonce);
             }
         }
-        self.show();
+        shown.has = self.progress.has();
     }
 
-    /// Sends what the proxy lacks of a type; `always` sends even nothing, since a first question wants an answer.
-    async fn push(&mut self, kind: Kind, always: bool) -> Result<(), Status> {
+    /// Sends what the proxy lacks of a type. A first question wants an answer, even if that is nothing.
+    async fn push(&mut self, kind: Kind, why: Why) -> Result<(), Status> {
         let hidden = kind == Kind::Secret && !self.grant.keys;
         let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
-        let mut response = ads::DeltaDiscoveryResponse {
-            type_url: kind.url().to_owned(),
-            // By this a proxy knows whether it was sent everything, or is to ask.
-            control_plane: Some(ControlPlane { identifier: self.view.identifier().to_owned() }),
-            ..Default::default()
-        };
-        let named = subscription.names.iter().chain(&subscription.implied);
-        let wanted: BTreeSet<&String> =
-            if subscription.wildcard { self.view.own(kind).chain(named).collect() } else { named.collect() };
-        let mut lost: BTreeSet<String> =
-            subscription.versions.keys().filter(|name| !wanted.contains(name)).cloned().collect();
-        for name in &wanted {
-            match self.view.get(kind, name).filter(|_| !hidden) {
-                Some(resource) if subscription.versions.get(*name) != Some(&resource.version) => {
-                    subscription.versions.insert((*name).clone(), resource.version.clone());
-                    subscription.gone.remove(*name);
-                    response.resources.push(ads::Resource {
-                        name: (*name).clone(),
-                        version: resource.version.clone(),
-                        resource: Some(resource.body.clone()),
-                        ..Default::default()
-                    });
-                }
-                Some(_) => {}
-                None => {
-                    if subscription.gone.insert((*name).clone()) {
-                        lost.insert((*name).clone());
-                    }
-                    subscription.versions.remove(*name);
-                }
-            }
-        }
-        for name in lost {
-            subscription.versions.remove(&name);
-            subscription.implied.remove(&name);
-            response.removed_resources.push(name);
-        }
-        let empty = response.resources.is_empty() && response.removed_resources.is_empty();
-        if empty && (!always || subscription.answered) {
+        let view = &self.view;
+        let concerned = view.concerned().filter(|_| why == Why::Changed);
+        let get = |name: &str| view.get(kind, name).filter(|_| !hidden);
+        let lacking = subscription.lacking(concerned, view.unasked(kind), get);
+        if lacking.is_empty() && !(why == Why::First && subscription.is_unanswered()) {
             return Ok(());
         }
-        subscription.answered = true;
+        subscription.answered();
         self.nonce += 1;
-        response.nonce = self.nonce.to_string();
-        self.progress.sent(self.nonce, kind, self.view.generation());
-        self.shown.sent += 1;
-        self.shown.resources += response.resources.len() as u64;
-        self.shown.pending.insert(format!("{kind:?}"), response.resources.len());
-        self.show();
+        self.progress.sent(self.nonce, kind, view.generation());
+        {
+            let mut shown = self.shown.lock();
+            shown.sent += 1;
+            shown.resources += lacking.resources.len() as u64;
+            shown.pending.insert(kind.word(), lacking.resources.len());
+            shown.has = self.progress.has();
+        }
+        let response = ads::DeltaDiscoveryResponse {
+            type_url: kind.url().to_owned(),
+            // By this a proxy knows whether it was sent everything, or is to ask.
+            control_plane: Some(ControlPlane { identifier: view.identifier().to_owned() }),
+            nonce: self.nonce.to_string(),
+            resources: lacking.resources.into_iter().map(|(name, resource)| sent(name, &resource)).collect(),
+            removed_resources: lacking.removed,
+            ..Default::default()
+        };
         self.sender.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy went away"))
     }
+}
 
-    fn show(&mut self) {
-        self.shown.has = self.progress.has();
-        self.server.connections.lock().insert(self.id, self.shown.clone());
+fn sent(name: String, resource: &Resource) -> ads::Resource {
+    ads::Resource {
+        name,
+        version: format!("{:016x}", resource.version),
+        resource: Some(resource.body.clone()),
+        ..Default::default()
     }
 }

@@ -4,80 +4,122 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use mesh_types::ClusterName;
 use parking_lot::Mutex;
 
 use crate::kind::Kind;
 use crate::proxy::Proxy;
-use crate::resource::Resource;
+use crate::resource::{Resource, Resources};
+use crate::world::Hosts;
 
-/// More are not kept.
-const MOST: usize = 200_000;
+/// More are not kept for proxies with one sight.
+const MOST: usize = 100_000;
 
 /// What was made of a world so far, and for whom.
 pub(crate) struct Shelf {
     /// Labels of callers on which it depends which instances are near.
-    asked_labels: BTreeSet<String>,
-    made: Mutex<HashMap<Key, Arc<Resource>>>,
+    near: BTreeSet<String>,
+    /// Labels of callers on which it depends which routes are theirs.
+    routed: BTreeSet<String>,
+    /// The namespaces that see services in a way of their own; `None` if any may.
+    apart: Option<BTreeSet<Arc<str>>>,
+    made: Mutex<HashMap<(Kind, u64), ByName>>,
+    /// What proxies with one sight are all sent unasked, by what it is made of.
+    common: Mutex<HashMap<(Part, u64), Arc<Resources>>>,
 }
 
-type Key = (Kind, String, u64);
+/// Resources of one kind as some proxies see them.
+type ByName = HashMap<Box<str>, Arc<Resource>>;
+
+/// A part of what many proxies are sent alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// Clusters with their endpoints.
+    Clusters,
+    /// Listeners with their routes.
+    Listeners,
+}
+
+/// What of a proxy decides about what it sees: proxies that are equal in this see the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sight {
+    clusters: u64,
+    routes: u64,
+}
+
+impl Sight {
+    fn of(self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Cluster | Kind::Endpoints => self.clusters,
+            Kind::Listener | Kind::Route | Kind::VirtualHost | Kind::Secret => self.routes,
+        }
+    }
+}
 
 impl Shelf {
-    /// An empty one, of a world in which callers' labels of these names decide how near an instance is.
-    pub(crate) fn of(asked_labels: BTreeSet<String>) -> Self {
-        Self { asked_labels, made: Mutex::default() }
+    /// An empty one, of a world in which callers' labels of these names decide how near an instance is, and whose a route.
+    pub(crate) fn new(near: BTreeSet<String>, routed: BTreeSet<String>, apart: Option<BTreeSet<Arc<str>>>) -> Self {
+        Self { near, routed, apart, made: Mutex::default(), common: Mutex::default() }
     }
 
-    /// A resource as a proxy sees it; `make` is called if nobody who sees the same has asked for it yet.
+    /// For the next world: with what was made of this one and depends on none of these hosts. It is taken from here:
+    /// whoever has not followed yet makes it again.
+    pub(crate) fn next(&self, hosts: &Hosts, routed: &BTreeSet<String>) -> Self {
+        let mut made = std::mem::take(&mut *self.made.lock());
+        let sees_as_before = *routed == self.routed;
+        made.retain(|(kind, _), _| sees_as_before || matches!(kind, Kind::Cluster | Kind::Endpoints));
+        for resources in made.values_mut() {
+            resources.retain(|_, resource| !resource.depends_on.iter().any(|host| hosts.concern(host)));
+        }
+        Self { made: Mutex::new(made), ..Self::new(self.near.clone(), routed.clone(), self.apart.clone()) }
+    }
+
+    /// A resource as proxies with this sight see it; `make` is called if none of them has asked for it yet.
     pub(crate) fn get(
         &self,
         kind: Kind,
         name: &str,
-        proxy: &Proxy,
+        sight: Sight,
         make: impl FnOnce() -> Option<Resource>,
     ) -> Option<Arc<Resource>> {
-        let key = (kind, name.to_owned(), self.sight(kind, proxy));
-        if let Some(made) = self.made.lock().get(&key) {
+        let key = (kind, sight.of(kind));
+        if let Some(made) = self.made.lock().get(&key).and_then(|made| made.get(name)) {
             return Some(made.clone());
         }
         // What does not exist is not kept: there is no end of it.
         let made = Arc::new(make()?);
         let mut shelf = self.made.lock();
+        let shelf = shelf.entry(key).or_default();
         if shelf.len() < MOST {
-            shelf.insert(key, made.clone());
+            shelf.insert(name.into(), made.clone());
         }
         Some(made)
     }
 
-    /// The same, without what depends on who serves these hosts.
-    pub(crate) fn without(&self, hosts: &BTreeSet<String>) -> Self {
-        let stays = |kind: Kind, name: &str| match kind {
-            Kind::Cluster | Kind::Endpoints => {
-                name.parse::<ClusterName>().is_ok_and(|cluster| !hosts.contains(&cluster.host))
-            }
-            // A service without an address of its own is found at its instances'.
-            Kind::Listener => name.starts_with("0.0.0.0_"),
-            Kind::Route | Kind::VirtualHost | Kind::Secret => true,
+    /// What all proxies with this sight are sent unasked, made once.
+    pub(crate) fn common(&self, part: Part, sight: Sight, make: impl FnOnce() -> Arc<Resources>) -> Arc<Resources> {
+        let key = match part {
+            Part::Clusters => (part, sight.clusters),
+            Part::Listeners => (part, sight.routes),
         };
-        let made = self.made.lock();
-        let kept = made.iter().filter(|((kind, name, _), _)| stays(*kind, name));
-        let kept = kept.map(|(key, made)| (key.clone(), made.clone())).collect();
-        Self { asked_labels: self.asked_labels.clone(), made: Mutex::new(kept) }
+        if let Some(made) = self.common.lock().get(&key) {
+            return made.clone();
+        }
+        let made = make();
+        self.common.lock().entry(key).or_insert(made).clone()
     }
 
-    /// What of a proxy a resource of this kind depends on.
-    fn sight(&self, kind: Kind, proxy: &Proxy) -> u64 {
+    /// How a proxy that was scoped to the world sees it.
+    pub(crate) fn sight(&self, proxy: &Proxy) -> Sight {
         let mut hasher = DefaultHasher::new();
-        proxy.namespace().hash(&mut hasher);
-        proxy.is_gateway().hash(&mut hasher);
+        (proxy.on_demand, proxy.is_gateway()).hash(&mut hasher);
         proxy.scope().map(|scope| scope.id).hash(&mut hasher);
-        if matches!(kind, Kind::Cluster | Kind::Endpoints) {
-            proxy.place().locality.hash(&mut hasher);
-            self.asked_labels.iter().for_each(|name| proxy.label(name).hash(&mut hasher));
-        } else {
-            proxy.labels.hash(&mut hasher);
-        }
-        hasher.finish()
+        let (mut clusters, mut routes) = (hasher.clone(), hasher);
+        let is_apart = self.apart.as_ref().is_none_or(|apart| apart.contains(proxy.namespace()));
+        is_apart.then(|| proxy.namespace()).hash(&mut clusters);
+        proxy.place().locality.hash(&mut clusters);
+        self.near.iter().for_each(|name| proxy.label(name).hash(&mut clusters));
+        proxy.namespace().hash(&mut routes);
+        self.routed.iter().for_each(|name| proxy.labels.get(name).hash(&mut routes));
+        Sight { clusters: clusters.finish(), routes: routes.finish() }
     }
 }

@@ -6,62 +6,96 @@ use crate::generate;
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::world::{Changed, Served, World};
+use crate::shelf::{Part, Sight};
+use crate::world::{Changed, Hosts, World};
 
 /// One proxy's view.
 pub(crate) struct View {
     world: Arc<World>,
     proxy: Proxy,
-    /// Sent without being asked for.
+    sight: Sight,
+    /// Sent without being asked for, to all that see the same.
+    clusters: Arc<Resources>,
+    listeners: Arc<Resources>,
+    /// Sent without being asked for, to this proxy.
     own: Resources,
-    /// What the workload serves, of which `own` is made.
-    serves: Vec<Served>,
+    /// Nothing is different from the view before but what depends on the hosts that the world says.
+    is_limited: bool,
 }
 
 impl View {
     pub(crate) fn new(world: Arc<World>, proxy: Proxy) -> Self {
         let proxy = proxy.scoped(&world);
-        let own =
-            if proxy.on_demand { generate::essentials(&world, &proxy) } else { generate::everything(&world, &proxy) };
-        let serves = world.served_by(&proxy.ip().to_string()).to_vec();
-        Self { world, proxy, own, serves }
+        let sight = world.shelf.sight(&proxy);
+        let clusters = world.shelf.common(Part::Clusters, sight, || generate::clusters(&world, &proxy).into());
+        let listeners =
+            world.shelf.common(Part::Listeners, sight, || generate::listeners(&world, &proxy, &clusters).into());
+        let own = generate::own(&world, &proxy);
+        Self { world, proxy, sight, clusters, listeners, own, is_limited: false }
     }
 
     /// Follows to a newer world.
     pub(crate) fn follow(&mut self, world: Arc<World>) {
-        let serves = world.served_by(&self.proxy.ip().to_string()).to_vec();
-        let only = match &world.changed {
-            Changed::Instances(hosts)
-                if world.generation == self.world.generation + 1
-                    && serves == self.serves
-                    && self.proxy.scoped(&world).place() == self.proxy.place() =>
+        let next = world.generation == self.world.generation + 1;
+        let (hosts, only_instances) = match &world.changed {
+            Changed::Hosts { hosts, only_instances }
+                if next && self.keeps_own(&world, hosts) && (*only_instances || !self.proxy.is_gateway()) =>
             {
-                Some(hosts)
+                (hosts, *only_instances)
             }
-            _ => None,
-        };
-        match only {
-            // A gateway's own are its listeners and routes, on which instances have no bearing.
-            Some(_) if self.proxy.on_demand => {}
-            Some(hosts) => generate::instances(&world, &self.proxy, hosts, &mut self.own),
-            None => {
+            _ => {
                 *self = Self::new(world, self.proxy.clone());
                 return;
             }
+        };
+        self.sight = world.shelf.sight(&self.proxy);
+        // Of what is sent unasked to a proxy that asks for the rest, nothing depends on hosts.
+        self.is_limited = self.proxy.on_demand;
+        if !self.is_limited {
+            self.clusters = world.shelf.common(Part::Clusters, self.sight, || {
+                let mut clusters = (*self.clusters).clone();
+                generate::clusters_of(&world, &self.proxy, hosts, &mut clusters);
+                clusters.into()
+            });
+            self.listeners = world.shelf.common(Part::Listeners, self.sight, || {
+                let stay = only_instances
+                    && !generate::listeners_depend_on(&world, &self.proxy, hosts)
+                    && self.listeners.all(Kind::Cluster).next().is_none();
+                if stay {
+                    self.listeners.clone()
+                } else {
+                    generate::listeners(&world, &self.proxy, &self.clusters).into()
+                }
+            });
         }
         self.world = world;
     }
 
+    /// The hosts on which everything depends that is different from the view before; `None` if anything may be.
+    pub(crate) fn concerned(&self) -> Option<&Hosts> {
+        match &self.world.changed {
+            Changed::Hosts { hosts, .. } if self.is_limited => Some(hosts),
+            _ => None,
+        }
+    }
+
+    /// True if the proxy's workload is where it was, and nothing changed of what it serves.
+    fn keeps_own(&self, world: &World, hosts: &Hosts) -> bool {
+        let ip = self.proxy.ip();
+        let mut served = self.world.served_by(ip).iter().chain(world.served_by(ip));
+        self.world.place_of(ip) == world.place_of(ip) && !served.any(|served| hosts.concern(&served.host))
+    }
+
     /// A resource by name, if there is one.
     pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<Arc<Resource>> {
-        if let Some(own) = self.own.get(kind, name) {
-            return Some(own.clone());
+        if let Some(sent) = self.parts().find_map(|part| part.get(kind, name)) {
+            return Some(sent.clone());
         }
         if !self.proxy.on_demand {
             return None;
         }
         let make = || generate::one(&self.world, &self.proxy, kind, name);
-        self.world.shelf.get(kind, name, &self.proxy, make)
+        self.world.shelf.get(kind, name, self.sight, make)
     }
 
     /// True for a proxy that asks for what it uses.
@@ -80,18 +114,24 @@ impl View {
     }
 
     /// True for what is sent without being asked for.
-    pub(crate) fn has_own(&self, kind: Kind, name: &str) -> bool {
-        self.own.get(kind, name).is_some()
+    pub(crate) fn is_unasked(&self, kind: Kind, name: &str) -> bool {
+        self.parts().any(|part| part.get(kind, name).is_some())
     }
 
     /// The names that are sent without being asked for.
-    pub(crate) fn own(&self, kind: Kind) -> impl Iterator<Item = &String> {
-        self.own.all(kind).map(|(name, _)| name)
+    pub(crate) fn unasked(&self, kind: Kind) -> impl Iterator<Item = &String> {
+        self.parts().flat_map(move |part| part.all(kind)).map(|(name, _)| name)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Resources> {
+        [&self.own, &*self.clusters, &*self.listeners].into_iter()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use galley::Objects;
     use mesh_types::{NodeId, NodeKind};
@@ -172,7 +212,7 @@ status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True
     }
 
     fn named(view: &View, kind: Kind) -> Vec<String> {
-        view.own(kind).cloned().collect()
+        view.unasked(kind).cloned().collect()
     }
 
     /// What is asked for by name is what a proxy that gets everything has, byte for byte.
@@ -189,7 +229,7 @@ status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True
             }
         }
         assert!(compared > 15, "{compared}");
-        assert!(asking.own(Kind::Cluster).all(|name| !name.contains('|')), "nothing that nobody asked for");
+        assert!(asking.unasked(Kind::Cluster).all(|name| !name.contains('|')), "nothing that nobody asked for");
         for name in ["80/reviews", "80/reviews.default.svc", "80/10.96.0.12", "80/api.example.com"] {
             assert!(asking.get(Kind::VirtualHost, name).is_some(), "{name}");
         }
@@ -273,32 +313,121 @@ metadata: {name: us, labels: {topology.kubernetes.io/region: us}}
         }
     }
 
-    /// After instances came or went, what is kept is what would be made anew.
+    /// After each of these edits, what is kept is what would be made anew, in order or with worlds in between left out.
     #[test]
     fn following_gives_what_beginning_gives() {
-        let first = Arc::new(World::build(&objects(&(SHOP.to_owned() + &pod("a", "10.0.0.1")), None)));
-        let more = SHOP.to_owned() + &pod("a", "10.0.0.1") + &pod("b", "10.0.0.2");
-        let second = Arc::new(first.next(&objects(&more, Some(&first))));
-        assert!(matches!(&second.changed, crate::world::Changed::Instances(hosts) if hosts.len() == 2));
-        let third = Arc::new(second.next(&objects(SHOP, Some(&second))));
-        for on_demand in [false, true] {
-            let mut followed = View::new(first.clone(), proxy(on_demand));
-            let ask = |view: &View| {
-                let whole = View::new(third.clone(), proxy(false));
-                let names = Kind::ALL.into_iter().flat_map(|kind| {
-                    let old = View::new(second.clone(), proxy(false));
-                    let all: Vec<_> = named(&whole, kind).into_iter().chain(named(&old, kind)).collect();
-                    all.into_iter().map(move |name| (kind, name))
-                });
-                names.map(|(kind, name)| view.get(kind, &name).map(|one| one.body.clone())).collect::<Vec<_>>()
-            };
-            for world in [&second, &third] {
-                ask(&followed);
-                followed.follow((*world).clone());
-                assert_eq!(ask(&followed), ask(&View::new((*world).clone(), proxy(on_demand))));
+        let (a, b) = (pod("a", "10.0.0.1"), pod("b", "10.0.0.2"));
+        let slice = |address: &str| {
+            format!(
+                "
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: reviews-x, namespace: default, labels: {{kubernetes.io/service-name: reviews}}}}
+addressType: IPv4
+ports: [{{name: http, port: 9080}}, {{name: any, port: 7000}}]
+endpoints: [{{addresses: [{address}], conditions: {{ready: true}}}}]
+"
+            )
+        };
+        let edited = SHOP.replace("hosts: [reviews]", "hosts: [reviews, unknown.example.com]");
+        let of_callers = SHOP.replace("{mirror:", "{match: [{sourceLabels: {app: client}}], mirror:");
+        let wild = SHOP.replace("hosts: [reviews]", "hosts: ['*.default.svc.cluster.local']");
+        let delegating = SHOP.to_owned()
+            + "
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root, namespace: other}
+spec: {hosts: [api.example.com], http: [{delegate: {name: part, namespace: default}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: part, namespace: default}
+spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
+";
+        let entry = SHOP.replace("resolution: DNS", "resolution: STATIC\n  endpoints: [{address: 192.0.2.9}]");
+        let edits = [
+            (SHOP.to_owned() + &a, true),
+            (SHOP.to_owned() + &a + &b, true),
+            (SHOP.to_owned() + &a + &b + &slice("10.0.0.1"), true),
+            (SHOP.to_owned() + &a + &b + &slice("10.0.0.3"), true),
+            (edited + &a + &b, true),
+            (of_callers + &a, true),
+            (wild + &b, true),
+            (delegating.clone(), true),
+            (delegating.replace("3s", "4s"), true),
+            (SHOP.to_owned() + &pod("own", "10.0.0.99"), true),
+            (entry, false),
+            (SHOP.to_owned(), false),
+        ];
+        let mut world = Arc::new(World::build(&objects(SHOP, None)));
+        let asked = [
+            (Kind::VirtualHost, "80/reviews"),
+            (Kind::VirtualHost, "80/api.example.com"),
+            (Kind::VirtualHost, "80/unknown.example.com"),
+            (Kind::VirtualHost, "80/10.96.0.12"),
+            (Kind::Listener, "10.0.0.1_3306"),
+            (Kind::Listener, "10.0.0.2_3306"),
+            (Kind::Listener, "10.0.0.99_3306"),
+        ];
+        let ask = |view: &View, names: &BTreeSet<(Kind, String)>| {
+            names
+                .iter()
+                .map(|(kind, name)| view.get(*kind, name))
+                .map(|one| one.map(|one| one.body.clone()))
+                .collect::<Vec<_>>()
+        };
+        let mut names: BTreeSet<(Kind, String)> =
+            asked.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
+        let mut views: Vec<_> = [false, true]
+            .into_iter()
+            .flat_map(|on_demand| [1, 2].map(|every| (every, on_demand)))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(every, on_demand)| (every, View::new(world.clone(), proxy(on_demand))))
+            .collect();
+        for (number, (yaml, few)) in edits.into_iter().enumerate() {
+            let next = Arc::new(world.next(&objects(&yaml, Some(&world))));
+            assert_eq!(next.changed != Changed::Everything, few, "edit {number}");
+            world = next;
+            let anew = Arc::new(World::build(&world.objects));
+            let whole = View::new(anew.clone(), proxy(false));
+            names.extend(
+                Kind::ALL.into_iter().flat_map(|kind| named(&whole, kind).into_iter().map(move |name| (kind, name))),
+            );
+            for (every, view) in &mut views {
+                if number % *every != 0 {
+                    continue;
+                }
+                view.follow(world.clone());
+                let fresh = View::new(anew.clone(), proxy(view.is_on_demand()));
+                let (kept, made) = (ask(view, &names), ask(&fresh, &names));
+                for (place, name) in names.iter().enumerate() {
+                    assert_eq!(kept[place], made[place], "edit {number}, on demand {}: {name:?}", view.is_on_demand());
+                }
+                for kind in Kind::ALL {
+                    let sent = |view: &View| named(view, kind).into_iter().collect::<BTreeSet<_>>();
+                    assert_eq!(sent(view), sent(&fresh), "edit {number}: {kind:?}");
+                }
             }
-            let anew = Arc::new(World::build(&third.objects));
-            assert_eq!(ask(&followed), ask(&View::new(anew, proxy(on_demand))), "on demand: {on_demand}");
         }
+    }
+
+    /// What an edit does not concern stays the very same, for all that see the same.
+    #[test]
+    fn what_is_not_concerned_is_not_made_again() {
+        let first = Arc::new(World::build(&objects(&(SHOP.to_owned() + &pod("a", "10.0.0.1")), None)));
+        let edited = SHOP.replace("subset: v1, port", "port") + &pod("a", "10.0.0.1");
+        let mut views = [proxy(true), proxy(true)].map(|proxy| View::new(first.clone(), proxy));
+        let (reviews, outside) = ("80/reviews", "80/api.example.com");
+        let before = [reviews, outside].map(|name| views[0].get(Kind::VirtualHost, name).unwrap());
+        let second = Arc::new(first.next(&objects(&edited, Some(&first))));
+        views.iter_mut().for_each(|view| view.follow(second.clone()));
+        let after =
+            views.each_ref().map(|view| [reviews, outside].map(|name| view.get(Kind::VirtualHost, name).unwrap()));
+        assert_ne!(after[0][0].version, before[0].version);
+        assert!(Arc::ptr_eq(&after[0][0], &after[1][0]), "made once");
+        assert!(Arc::ptr_eq(&after[0][1], &before[1]), "not made again");
     }
 }

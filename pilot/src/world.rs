@@ -1,9 +1,11 @@
 //! The mesh at one moment, indexed: services with their instances, and the objects that concern them.
 
+mod changes;
 mod index;
 mod instances;
 mod mtls;
 mod place;
+mod routing;
 mod rules;
 mod service;
 
@@ -18,14 +20,18 @@ use mesh_types::Labels;
 use crate::proxy::Proxy;
 use crate::shelf::Shelf;
 
+pub(crate) use changes::{Changed, Hosts, WILDCARDS};
 pub(crate) use index::Served;
 pub(crate) use instances::Instance;
 pub(crate) use mtls::Modes;
 pub(crate) use place::{NODE, Place, REGION, SUBZONE, ZONE};
+pub(crate) use routing::closeness;
 pub(crate) use service::{Nearness, Port, Resolution, Service, Services};
 
+use changes::Difference;
 use index::Index;
 use instances::Registry;
+use routing::Routing;
 use rules::Rules;
 
 /// The mesh at one moment.
@@ -37,53 +43,44 @@ pub struct World {
     /// All that there is.
     given: Arc<Objects>,
     pub(crate) mesh: Arc<api::MeshConfig>,
-    pub(crate) services: Services,
-    rules: Rules,
+    pub(crate) services: Arc<Services>,
+    rules: Arc<Rules>,
+    routing: Arc<Routing>,
     /// Where workloads run, by address.
-    places: HashMap<IpAddr, Place>,
+    places: Arc<HashMap<IpAddr, Place>>,
     pub(crate) trust_domain: String,
     /// How many worlds came before it.
     pub(crate) generation: u64,
     /// What is different from the one before it.
     pub(crate) changed: Changed,
-    index: Index,
+    index: Arc<Index>,
     /// Resources made so far; what all see alike is made once.
     pub(crate) shelf: Shelf,
 }
 
-/// What is different between a world and the one before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Changed {
-    /// Anything may be.
-    Everything,
-    /// Only who serves these hosts.
-    Instances(BTreeSet<String>),
-}
-
 impl World {
     /// The first world.
-    pub fn build(objects: &Arc<Objects>) -> Self {
-        let mesh = objects.mesh();
+    pub fn build(given: &Arc<Objects>) -> Self {
+        let mesh = given.mesh();
         let trust_domain =
             if mesh.trust_domain.is_empty() { "cluster.local".to_owned() } else { mesh.trust_domain.clone() };
-        let given = objects.clone();
-        // The namespaces that the mesh looks at.
-        let written = objects.discovered().map_or_else(|| objects.clone(), Arc::new);
-        let objects = written.with_ingresses().map_or_else(|| written.clone(), Arc::new);
+        let (written, objects) = looked_at(given, None);
         let registry = Registry::new(&objects, mesh.root());
         let services = Services::of(&objects, &mesh, &registry);
         let rules = Rules::of(&objects, &mesh);
-        let asked_labels = asked_labels(&services, &objects, &mesh);
+        let routing = Routing::of(&objects);
+        let near = labels_of_near(&services, &objects, &mesh);
         Self {
-            places: registry.places(),
-            index: Index::of(&services),
-            shelf: Shelf::of(asked_labels),
+            places: Arc::new(instances::places(&objects)),
+            index: Arc::new(Index::of(&services)),
+            shelf: Shelf::new(near, routing.asked_labels().clone(), apart(&services, &rules)),
             objects,
             written,
-            given,
+            given: given.clone(),
             mesh,
-            services,
-            rules,
+            services: Arc::new(services),
+            rules: Arc::new(rules),
+            routing: Arc::new(routing),
             trust_domain,
             generation: 0,
             changed: Changed::Everything,
@@ -110,18 +107,71 @@ impl World {
         self.generation
     }
 
-    /// The world after this one. Where only instances came or went, what does not depend on them is not made again.
+    /// The world after this one. Where only routes, or those who serve some hosts, are others, what does not depend on
+    /// these hosts is not made again.
     #[must_use]
-    pub fn next(&self, objects: &Arc<Objects>) -> Self {
-        let mut next = Self::build(objects);
-        next.generation = self.generation + 1;
-        if only_instances(&self.given, objects)
-            && let Some(hosts) = changed_hosts(&self.services, &next.services)
-        {
-            next.shelf = self.shelf.without(&hosts);
-            next.changed = Changed::Instances(hosts);
+    pub fn next(&self, given: &Arc<Objects>) -> Self {
+        let generation = self.generation + 1;
+        let (written, objects) = looked_at(given, Some(self));
+        match Difference::between(&self.objects, &objects) {
+            Some(difference) => {
+                Self { written, given: given.clone(), generation, ..self.differing(&difference, objects) }
+            }
+            None => Self { generation, ..Self::build(given) },
         }
-        next
+    }
+
+    /// With objects that differ in what tells of routes and of instances.
+    fn differing(&self, difference: &Difference, objects: Arc<Objects>) -> Self {
+        let (services, hosts) = self.serving(difference, &objects);
+        let mut concerned = difference.routed.clone();
+        for host in &hosts {
+            concerned.insert(host);
+            // Another service may be what is found at an instance's address now.
+            let both = [&self.services, &services].into_iter().flat_map(|services| services.registered(host));
+            let found = both.flat_map(|service| service.ports.iter().flat_map(|port| service.called_at(port)));
+            found.for_each(|address| concerned.insert(&address.to_string()));
+        }
+        let routes_stay = difference.routed.is_empty();
+        let routing = if routes_stay { self.routing.clone() } else { Arc::new(Routing::of(&objects)) };
+        let places =
+            if difference.moves_workloads() { Arc::new(instances::places(&objects)) } else { self.places.clone() };
+        let index = match hosts.is_empty() {
+            true => self.index.clone(),
+            false => Arc::new(self.index.next(hosts.iter(), &self.services, &services)),
+        };
+        Self {
+            shelf: self.shelf.next(&concerned, routing.asked_labels()),
+            changed: Changed::Hosts { hosts: concerned, only_instances: routes_stay },
+            written: self.written.clone(),
+            given: self.given.clone(),
+            mesh: self.mesh.clone(),
+            rules: self.rules.clone(),
+            trust_domain: self.trust_domain.clone(),
+            generation: self.generation,
+            index,
+            objects,
+            services,
+            routing,
+            places,
+        }
+    }
+
+    /// The services with the instances that they have after a difference, and the hosts of which these are others.
+    fn serving(&self, difference: &Difference, objects: &Objects) -> (Arc<Services>, BTreeSet<Arc<str>>) {
+        let registered_at = difference.addresses.iter().flat_map(|address| self.index.served_by(*address));
+        let named = difference.services.iter().cloned();
+        let mut hosts = self.services.hosts_served(named, &difference.namespaces, objects);
+        hosts.extend(registered_at.map(|served| served.host.clone()));
+        if hosts.is_empty() {
+            return (self.services.clone(), hosts);
+        }
+        let namespaces = hosts.iter().flat_map(|host| self.services.registered(host));
+        let namespaces: BTreeSet<&str> = namespaces.map(|service| service.namespace.as_str()).collect();
+        let registry = Registry::within(objects, self.mesh.root(), &namespaces);
+        let services = self.services.next(&hosts, objects, &self.mesh, &registry);
+        hosts.retain(|host| !services.registered(host).eq(self.services.registered(host)));
+        (Arc::new(services), hosts)
     }
 
     /// Services that can be called at an address: their own, or an instance's where they have none.
@@ -148,7 +198,7 @@ impl World {
     }
 
     /// Ports that a workload serves, by its address.
-    pub(crate) fn served_by(&self, address: &str) -> &[Served] {
+    pub(crate) fn served_by(&self, address: IpAddr) -> &[Served] {
         self.index.served_by(address)
     }
 
@@ -173,14 +223,47 @@ impl World {
         full_host(host, namespace)
     }
 
+    /// The VirtualServices, the oldest first.
+    pub(crate) fn virtual_services(&self) -> &[Object<api::VirtualService>] {
+        self.routing.all()
+    }
+
+    /// The VirtualServices that name a host: those that name it most closely first, and of these the oldest.
+    pub(crate) fn virtual_services_about(&self, host: &str) -> Vec<&Object<api::VirtualService>> {
+        self.routing.about(host)
+    }
+
     /// The DestinationRule for a service, as a proxy of `namespace` sees it.
     pub(crate) fn destination_rule(&self, service: &Service, namespace: &str) -> Option<&Object<api::DestinationRule>> {
         self.rules.about(service, namespace, self.root_namespace())
     }
 }
 
+/// Which namespaces see services and the terms of calling them in a way of their own; `None` if any may.
+fn apart(services: &Services, rules: &Rules) -> Option<BTreeSet<Arc<str>>> {
+    let is_public = services.values().all(|service| is_public(&service.export_to));
+    (is_public && services.are_unique()).then(|| rules.namespaces_apart()).flatten()
+}
+
+/// True for what every namespace sees.
+pub(crate) fn is_public(export_to: &[String]) -> bool {
+    export_to.is_empty() || export_to.iter().any(|to| to == "*")
+}
+
+/// What the mesh looks at of all that there is: as it was written, and with what is made of Ingresses. Tables that say the
+/// same as in the world before keep their pointers.
+fn looked_at(given: &Arc<Objects>, before: Option<&World>) -> (Arc<Objects>, Arc<Objects>) {
+    let sharing = |made: Objects| match before {
+        Some(world) => Arc::new(made.sharing(&world.objects)),
+        None => Arc::new(made),
+    };
+    let written = given.discovered().map_or_else(|| given.clone(), sharing);
+    let objects = written.with_ingresses().map_or_else(|| written.clone(), sharing);
+    (written, objects)
+}
+
 /// The labels of callers that decide, somewhere, how near an instance is.
-fn asked_labels(services: &Services, objects: &Objects, mesh: &api::MeshConfig) -> BTreeSet<String> {
+fn labels_of_near(services: &Services, objects: &Objects, mesh: &api::MeshConfig) -> BTreeSet<String> {
     let rules = objects.destination_rules.values().flat_map(|rule| rule.spec.policies());
     let ports = |policy: &api::TrafficPolicy| {
         let balancers = policy.port_level_settings.iter().map(|port| port.load_balancer.clone());
@@ -205,50 +288,6 @@ fn full_host(host: &str, namespace: &str) -> String {
 /// What was said or, if nothing was, the mesh's default.
 pub(crate) fn or_default<'a>(said: &'a [String], default: &'a [String]) -> &'a [String] {
     if said.is_empty() { default } else { said }
-}
-
-/// True if nothing but what tells of instances differs.
-fn only_instances(one: &Objects, other: &Objects) -> bool {
-    let rest = |objects: &Objects| Objects {
-        pods: Arc::default(),
-        endpoint_slices: Arc::default(),
-        workload_entries: Arc::default(),
-        nodes: Arc::default(),
-        ..objects.clone()
-    };
-    // Empty tables made here share no pointer, so that they are taken from one side.
-    let one = rest(one);
-    let other = Objects {
-        pods: one.pods.clone(),
-        endpoint_slices: one.endpoint_slices.clone(),
-        workload_entries: one.workload_entries.clone(),
-        nodes: one.nodes.clone(),
-        ..other.clone()
-    };
-    one.same_as(&other)
-}
-
-/// The hosts whose instances differ; `None` if more than that does.
-fn changed_hosts(one: &Services, other: &Services) -> Option<BTreeSet<String>> {
-    let bare = |service: &Service| {
-        let mut bare = service.clone();
-        bare.ports.iter_mut().for_each(|port| port.instances.clear());
-        bare
-    };
-    if one.values().count() != other.values().count() {
-        return None;
-    }
-    let mut hosts = BTreeSet::new();
-    for (service, now) in one.values().zip(other.values()) {
-        if service == now {
-            continue;
-        }
-        if bare(service) != bare(now) {
-            return None;
-        }
-        hosts.insert(now.host.clone());
-    }
-    Some(hosts)
 }
 
 /// `.` is the object's own namespace, `*` all, `~` none; nothing said is all.

@@ -116,13 +116,13 @@ pub(super) fn of_service(world: &World, proxy: &Proxy, service: &Service, resour
 pub(super) fn named(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
     let one = find(world, proxy, name)?;
     let mentions = if one.is_eds() { vec![(Kind::Endpoints, name.to_owned())] } else { Vec::new() };
-    Some(Resource::new(Kind::Cluster, &one.cluster(), mentions))
+    Some(Resource::new(Kind::Cluster, &one.cluster()).mentioning(mentions).about([&*one.service.host]))
 }
 
 /// The endpoints of a cluster by its name.
 pub(super) fn endpoints(world: &World, proxy: &Proxy, name: &str) -> Option<Resource> {
     let one = find(world, proxy, name).filter(Outbound::is_eds)?;
-    Some(Resource::new(Kind::Endpoints, &one.assignment(name), Vec::new()))
+    Some(Resource::new(Kind::Endpoints, &one.assignment(name)).about([&*one.service.host]))
 }
 
 /// Adds a cluster with its endpoints, unless it is there.

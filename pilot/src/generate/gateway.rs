@@ -127,7 +127,7 @@ fn own_ports(world: &World, proxy: &Proxy, number: u16) -> BTreeSet<u16> {
         })
         .collect();
     // What a name means, the workload's pod says.
-    let served = world.served_by(&proxy.ip().to_string()).iter();
+    let served = world.served_by(proxy.ip()).iter();
     found.extend(served.filter(|one| one.service_port == number).map(|one| one.port));
     if found.is_empty() {
         found.insert(number);

@@ -92,7 +92,7 @@ fn blackhole(world: &World) -> lds::FilterChain {
 /// The ports of the workload that some service names, each with the first service that does.
 fn served<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, (&'a Service, &'a Port)> {
     let mut found = BTreeMap::new();
-    for served in world.served_by(&proxy.ip().to_string()) {
+    for served in world.served_by(proxy.ip()) {
         for service in world.services.registered(&served.host) {
             let port = service.ports.iter().find(|port| port.number == served.service_port);
             if let Some(port) = port {

@@ -22,10 +22,10 @@ use super::wire::{address, ads, duration, flag};
 use crate::kind::Kind;
 use crate::proxy::Proxy;
 use crate::resource::{Resource, Resources};
-use crate::world::{Port, Resolution, Service, World, host_matches};
+use crate::world::{Port, Resolution, Service, WILDCARDS, World, host_matches};
 
 /// All outbound listeners and routes.
-pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources) {
+pub(super) fn listeners(world: &World, proxy: &Proxy, seen: &Resources, resources: &mut Resources) {
     capture(world, proxy, resources);
     let mut everywhere: BTreeSet<u16> = BTreeSet::new();
     for service in world.visible(proxy) {
@@ -45,7 +45,8 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
         }
         let routes = routes(world, proxy, port);
         resources.add(Kind::Route, &port.to_string(), &routes);
-        for (_, name) in clusters(&routes.virtual_hosts) {
+        let unseen = |name: &String| seen.get(Kind::Cluster, name).is_none();
+        for name in clusters(&routes.virtual_hosts).into_iter().map(|(_, name)| name).filter(unseen) {
             cluster::add(world, proxy, &name, resources);
         }
     }
@@ -62,18 +63,6 @@ fn bytes(world: &World, proxy: &Proxy, service: &Service, port: &Port, resources
     }
 }
 
-/// What changes with the instances of a service: one without addresses of its own is found at theirs.
-pub(super) fn at_instances(world: &World, proxy: &Proxy, service: &Service, resources: &mut Resources) {
-    if proxy.is_gateway() || !service.addresses.is_empty() || is_unaddressed(service) {
-        return;
-    }
-    for port in service.ports.iter().filter(|port| !port.protocol.is_http()) {
-        // Whatever it leads to, its listeners are about this service.
-        resources.remove_mentioning(Kind::Listener, &about(service, port));
-        bytes(world, proxy, service, port, resources);
-    }
-}
-
 /// Where connections to a service's port lead that are carried as bytes.
 fn leads(world: &World, proxy: &Proxy, service: &Service, port: &Port) -> Vec<Lead> {
     lead::of_service(&Asker { world, proxy, gateway: "mesh", port: port.number }, service, port)
@@ -87,7 +76,8 @@ pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resou
     if address == "0.0.0.0" {
         let listener = Everywhere::of(world, proxy, port);
         let mentions = if listener.http { vec![(Kind::Route, port.to_string())] } else { Vec::new() };
-        return listener.is_needed().then(|| Resource::new(Kind::Listener, &listener.message(), mentions));
+        let made = || Resource::new(Kind::Listener, &listener.message()).mentioning(mentions).about(listener.hosts());
+        return listener.is_needed().then(made);
     }
     let ip: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
     let (service, port) = world.at_address(ip).filter(sees).find_map(|service| {
@@ -100,7 +90,8 @@ pub(super) fn listener(world: &World, proxy: &Proxy, name: &str) -> Option<Resou
     if !port.protocol.is_opaque() {
         mentions.push((Kind::Route, own_routes(service, port)));
     }
-    Some(Resource::new(Kind::Listener, &byte_listener(world, service, port, ip, &leads), mentions))
+    let made = Resource::new(Kind::Listener, &byte_listener(world, service, port, ip, &leads));
+    Some(made.mentioning(mentions).about([&*service.host, &ip.to_string()]))
 }
 
 /// A route configuration by its name. That of a port has the virtual hosts that cannot be asked for by an authority; the
@@ -113,7 +104,7 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
             ..configuration(name)
         };
         let mentions = clusters(&shell.virtual_hosts);
-        return Some(Resource::new(Kind::Route, &shell, mentions));
+        return Some(Resource::new(Kind::Route, &shell).mentioning(mentions).about([WILDCARDS]));
     }
     let (host, port) = name.rsplit_once(':')?;
     let service = world.service(proxy, host).filter(|service| world.sees(proxy, service))?;
@@ -124,7 +115,7 @@ pub(super) fn route(world: &World, proxy: &Proxy, name: &str) -> Option<Resource
     }
     let routes = sniffed(world, proxy, service, port);
     let mentions = clusters(&routes.virtual_hosts);
-    Some(Resource::new(Kind::Route, &routes, mentions))
+    Some(Resource::new(Kind::Route, &routes).mentioning(mentions).about([host]))
 }
 
 /// The virtual host of an authority: `<route configuration>/<authority without port>`.
@@ -135,15 +126,17 @@ pub(super) fn virtual_host(world: &World, proxy: &Proxy, name: &str) -> Option<R
     let of_service = || {
         domains::candidates(world, proxy, authority).into_iter().find_map(|service| {
             let domains = domains::that_hold(domains::of(service, proxy), authority)?;
-            (world.sees(proxy, service) && speaks_http(service, port)).then(|| host(&asker, service, domains))
+            (world.sees(proxy, service) && speaks_http(service, port))
+                .then(|| (service, host(&asker, service, domains)))
         })
     };
     // Wildcards are in the route configuration already.
     let is_called = |host: &rds::VirtualHost| host.domains.iter().any(|name| name == authority);
     let unregistered = || unregistered(&asker).into_iter().find(is_called);
-    let host = of_service().or_else(unregistered)?;
+    let found = of_service().map(|(service, host)| (&*service.host, host));
+    let (about, host) = found.or_else(|| Some((authority, unregistered()?)))?;
     let mentions = clusters(std::slice::from_ref(&host));
-    Some(Resource::new(Kind::VirtualHost, &host, mentions))
+    Some(Resource::new(Kind::VirtualHost, &host).mentioning(mentions).about([about, authority]))
 }
 
 /// The clusters that routes lead to.
@@ -259,21 +252,30 @@ struct Everywhere<'a> {
     named: Vec<Lead>,
     /// Bytes to the only service that could be meant. Of two nobody could tell which.
     bytes: Vec<Lead>,
+    /// The services that are called by name alone.
+    unaddressed: Vec<&'a Service>,
 }
 
 impl<'a> Everywhere<'a> {
     fn of(world: &'a World, proxy: &'a Proxy, port: u16) -> Self {
-        let mut found = Self { world, proxy, port, http: false, named: Vec::new(), bytes: Vec::new() };
+        let (named, bytes, unaddressed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut found = Self { world, proxy, port, http: false, named, bytes, unaddressed };
         let mut services = 0;
         for service in world.at_port(port).filter(|service| world.sees(proxy, service)) {
             for one in service.ports.iter().filter(|one| one.number == port) {
                 if one.protocol.is_http() {
                     found.http = true;
-                } else if is_unaddressed(service) && one.protocol.is_tls() {
+                    continue;
+                }
+                if !is_unaddressed(service) {
+                    continue;
+                }
+                found.unaddressed.push(service);
+                if one.protocol.is_tls() {
                     found
                         .named
                         .extend(leads(world, proxy, service, one).into_iter().map(|lead| lead.named(&service.host)));
-                } else if is_unaddressed(service) {
+                } else {
                     services += 1;
                     found.bytes = leads(world, proxy, service, one);
                 }
@@ -284,6 +286,11 @@ impl<'a> Everywhere<'a> {
         }
         found.named = lead::distinct(found.named);
         found
+    }
+
+    /// The hosts that decide where its connections lead.
+    fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.unaddressed.iter().map(|service| &*service.host)
     }
 
     fn is_needed(&self) -> bool {

@@ -9,8 +9,6 @@ mod injection;
 mod matches;
 mod retry;
 
-use std::cmp::Reverse;
-
 use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::google::protobuf::Any;
@@ -22,7 +20,7 @@ pub(super) use matches::prefix;
 
 use super::wire::{config_of, metadata, structure, text};
 use crate::proxy::{Proxy, selects};
-use crate::world::{Service, World, host_matches};
+use crate::world::{Service, World};
 
 /// For whom routes are made.
 #[derive(Clone, Copy)]
@@ -54,30 +52,20 @@ pub(super) struct Place<'a> {
 impl<'a> Asker<'a> {
     /// The VirtualServices that this gateway (or the mesh) uses, the oldest first.
     pub(super) fn virtual_services(&self) -> Vec<&'a Object<api::VirtualService>> {
-        let all = self.world.objects.virtual_services.values();
-        let mut found: Vec<_> = all
-            .filter(|object| {
-                let own = &object.meta.namespace;
-                let default = &self.world.mesh.default_virtual_service_export_to;
-                let export_to = crate::world::or_default(&object.spec.export_to, default);
-                crate::world::is_exported(export_to, own, self.proxy.namespace())
-                    && uses(&object.spec.gateways, own, self.gateway)
-            })
-            .collect();
-        found.sort_by(|one, other| one.meta.precedence().cmp(&other.meta.precedence()));
-        found
+        self.world.virtual_services().iter().filter(|object| self.uses(object)).collect()
     }
 
     /// The VirtualServices that name a service: those that name it most closely first, and of these the oldest.
     pub(super) fn about(&self, service: &Service) -> Vec<&'a Object<api::VirtualService>> {
-        let closest = |object: &Object<api::VirtualService>| {
-            let names = object.spec.hosts.iter().map(|host| self.world.full_host(host, &object.meta.namespace));
-            names.filter(|host| host_matches(host, &service.host)).map(|host| closeness(&host)).max()
-        };
-        let mut found: Vec<_> =
-            self.virtual_services().into_iter().filter_map(|object| Some((closest(object)?, object))).collect();
-        found.sort_by_key(|(closeness, _)| Reverse(*closeness));
-        found.into_iter().map(|(_, object)| object).collect()
+        self.world.virtual_services_about(&service.host).into_iter().filter(|object| self.uses(object)).collect()
+    }
+
+    fn uses(&self, object: &Object<api::VirtualService>) -> bool {
+        let own = &object.meta.namespace;
+        let default = &self.world.mesh.default_virtual_service_export_to;
+        let export_to = crate::world::or_default(&object.spec.export_to, default);
+        crate::world::is_exported(export_to, own, self.proxy.namespace())
+            && uses(&object.spec.gateways, own, self.gateway)
     }
 
     /// The routes of a service: its VirtualService's that concern this proxy, or straight to it.
@@ -198,11 +186,6 @@ impl<'a> Asker<'a> {
         };
         said.or_else(only).unwrap_or(self.port)
     }
-}
-
-/// How closely a host names what it covers: a whole name before a wildcard, a longer one before a shorter one.
-pub(super) fn closeness(host: &str) -> (bool, usize) {
-    (!host.starts_with('*'), host.len())
 }
 
 /// True if a list of gateways names this one; an empty list names the mesh.

@@ -1,10 +1,11 @@
 //! Who serves a port.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use galley::api::{self, IntOrString, MtlsMode};
-use galley::{Key, Object, Objects};
+use galley::{Key, Object, Objects, Table};
 use mesh_types::Labels;
 
 use super::mtls::Modes;
@@ -56,8 +57,8 @@ pub(super) struct Registry<'a> {
     modes: Modes<'a>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a Object<api::EndpointSlice>>>,
     pods: HashMap<&'a str, Vec<Pod<'a>>>,
-    /// Those with an address of their own.
-    pod_at: HashMap<&'a str, Pod<'a>>,
+    /// Those with an address of their own, once somebody asks.
+    pod_at: OnceCell<HashMap<&'a str, Pod<'a>>>,
     entries: HashMap<&'a str, Vec<Entry<'a>>>,
 }
 
@@ -72,27 +73,44 @@ struct Entry<'a> {
 }
 
 impl<'a> Registry<'a> {
+    /// Of everything.
     pub(super) fn new(objects: &'a Objects, root_namespace: &'a str) -> Self {
+        let slices = objects.endpoint_slices.values();
+        Self::of(objects, root_namespace, slices, objects.pods.iter(), objects.workload_entries.iter())
+    }
+
+    /// Of what concerns services of these namespaces.
+    pub(super) fn within(objects: &'a Objects, root_namespace: &'a str, namespaces: &BTreeSet<&str>) -> Self {
+        let slices = namespaces.iter().flat_map(|one| of_namespace(&objects.endpoint_slices, one));
+        let pods = namespaces.iter().flat_map(|one| of_namespace(&objects.pods, one));
+        let entries = namespaces.iter().flat_map(|one| of_namespace(&objects.workload_entries, one));
+        Self::of(objects, root_namespace, slices.map(|(_, slice)| slice), pods, entries)
+    }
+
+    fn of(
+        objects: &'a Objects,
+        root_namespace: &'a str,
+        slices: impl Iterator<Item = &'a Object<api::EndpointSlice>>,
+        pods: impl Iterator<Item = Pod<'a>>,
+        entries: impl Iterator<Item = (&'a Key, &'a Object<api::WorkloadEntry>)>,
+    ) -> Self {
         let mut this = Self {
             objects,
             modes: Modes::of(objects, root_namespace),
             slices: HashMap::new(),
             pods: HashMap::new(),
-            pod_at: HashMap::new(),
+            pod_at: OnceCell::new(),
             entries: HashMap::new(),
         };
-        for slice in objects.endpoint_slices.values() {
+        for slice in slices {
             if let Some(name) = slice.meta.labels.get("kubernetes.io/service-name") {
                 this.slices.entry((&slice.meta.namespace, name)).or_default().push(slice);
             }
         }
-        for (key, pod) in objects.pods.iter() {
-            this.pods.entry(&key.namespace).or_default().push((key, pod));
-            if !pod.spec.spec.host_network {
-                this.pod_at.extend(addresses(pod).map(|address| (address, (key, pod))));
-            }
+        for pod in pods {
+            this.pods.entry(&pod.0.namespace).or_default().push(pod);
         }
-        for (key, object) in objects.workload_entries.iter() {
+        for (key, object) in entries {
             let mut labels = object.spec.labels.clone();
             labels.extend(object.meta.labels.clone());
             let entry = Entry { name: &key.name, spec: &object.spec, labels };
@@ -101,14 +119,13 @@ impl<'a> Registry<'a> {
         this
     }
 
-    /// Where workloads are, by address.
-    pub(super) fn places(&self) -> HashMap<IpAddr, Place> {
-        let pods = self.objects.pods.values().flat_map(|pod| {
-            let place = self.place_of(pod);
-            addresses(pod).map(move |address| (address, place.clone()))
-        });
-        let entries = self.entries.values().flatten().map(|one| (one.spec.address.as_str(), of_entry(one.spec)));
-        pods.chain(entries).filter_map(|(address, place)| Some((address.parse().ok()?, place))).collect()
+    /// The pod with an address of its own.
+    fn pod_at(&self, address: &str) -> Option<Pod<'a>> {
+        let all = || {
+            let own = self.objects.pods.iter().filter(|(_, pod)| !pod.spec.spec.host_network);
+            own.flat_map(|pod| addresses(pod.1).map(move |address| (address, pod))).collect()
+        };
+        self.pod_at.get_or_init(all).get(address).copied()
     }
 
     /// Of a Service: by its EndpointSlices, or by its selector among the pods where it has none; and those
@@ -180,7 +197,7 @@ impl<'a> Registry<'a> {
                 let key = Key { namespace: namespace.into(), name: target.name.as_str().into() };
                 Some(self.objects.pods.get_key_value(&key)?)
             }
-            None => self.pod_at.get(address.as_str()).copied(),
+            None => self.pod_at(address),
         };
         let mut instance = match pod {
             Some(pod) => self.of_pod(pod, number)?,
@@ -295,8 +312,29 @@ impl<'a> Registry<'a> {
     }
 
     fn place_of(&self, pod: &Object<api::Pod>) -> Place {
-        Place::on(self.objects, &pod.spec.spec.node_name).unless(&pod.meta.labels)
+        of_pod(self.objects, pod)
     }
+}
+
+/// Where workloads are, by address.
+pub(super) fn places(objects: &Objects) -> HashMap<IpAddr, Place> {
+    let pods = objects.pods.values().flat_map(|pod| {
+        let place = of_pod(objects, pod);
+        addresses(pod).map(move |address| (address, place.clone()))
+    });
+    let entries = objects.workload_entries.values().map(|one| (one.spec.address.as_str(), of_entry(&one.spec)));
+    pods.chain(entries).filter_map(|(address, place)| Some((address.parse().ok()?, place))).collect()
+}
+
+fn of_pod(objects: &Objects, pod: &Object<api::Pod>) -> Place {
+    Place::on(objects, &pod.spec.spec.node_name).unless(&pod.meta.labels)
+}
+
+/// What of a table is of a namespace.
+fn of_namespace<'a, T>(table: &'a Table<T>, namespace: &str) -> impl Iterator<Item = (&'a Key, &'a Object<T>)> {
+    let first = Key { namespace: namespace.into(), name: "".into() };
+    let here = first.namespace.clone();
+    table.range(first..).take_while(move |(key, _)| key.namespace == here)
 }
 
 fn of_entry(spec: &api::WorkloadEntry) -> Place {

@@ -1,13 +1,13 @@
 //! Which DestinationRule holds for a service.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use galley::api::{DestinationRule, MeshConfig};
 use galley::{Object, Objects};
 
-use super::{Service, full_host, host_matches, is_exported, or_default};
+use super::{Service, full_host, host_matches, is_exported, is_public, or_default};
 
 /// The DestinationRules, by namespace. Those of a namespace for one host and the same readers are one.
 #[derive(Default)]
@@ -42,6 +42,16 @@ impl Rules {
             hosts.wild.sort_by_key(|(host, _)| Reverse(host.len()));
         }
         this
+    }
+
+    /// The namespaces that have rules of their own; `None` if some rule is not for all namespaces.
+    pub(super) fn namespaces_apart(&self) -> Option<BTreeSet<Arc<str>>> {
+        let mut all = self
+            .by_namespace
+            .values()
+            .flat_map(|hosts| hosts.exact.values().chain(hosts.wild.iter().map(|(_, rules)| rules)))
+            .flatten();
+        all.all(|rule| is_public(&rule.spec.export_to)).then(|| self.by_namespace.keys().cloned().collect())
     }
 
     /// The rule for a service as clients of a namespace see it: their own namespace's before the service's, before the

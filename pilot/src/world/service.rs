@@ -1,7 +1,8 @@
 //! Services, whoever registered them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use galley::api::{self, MeshConfig};
 use galley::{Key, Object, Objects};
@@ -13,7 +14,7 @@ use super::{full_host, or_default};
 /// A service.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Service {
-    pub(crate) host: String,
+    pub(crate) host: Arc<str>,
     pub(crate) name: String,
     pub(crate) namespace: String,
     pub(crate) addresses: Vec<IpAddr>,
@@ -65,46 +66,105 @@ pub(crate) struct Port {
 }
 
 /// All services by host. What several namespaces register under one host stays apart, since each is seen by others.
-#[derive(Default)]
+/// Cheap to clone.
+#[derive(Clone, Default)]
 pub(crate) struct Services {
-    first: BTreeMap<String, Service>,
-    more: BTreeMap<String, Vec<Service>>,
+    first: BTreeMap<Arc<str>, Arc<Service>>,
+    more: BTreeMap<Arc<str>, Vec<Arc<Service>>>,
+    /// Services of Kubernetes that are other names of something.
+    aliases: Arc<Vec<Key>>,
 }
 
 impl Services {
     pub(super) fn of(objects: &Objects, mesh: &MeshConfig, registry: &Registry<'_>) -> Self {
-        let mut this = Self::default();
-        let of_kubernetes = || objects.services.iter().map(|(key, object)| (key, object, export_to(object, mesh)));
-        for (key, object, export_to) in of_kubernetes() {
-            if object.spec.spec.service_type != api::ServiceType::ExternalName {
-                this.add(from_kubernetes(registry, key, object, export_to));
+        let aliases = objects.services.iter().filter(|(_, object)| is_alias(object)).map(|(key, _)| key.clone());
+        let mut this = Self { aliases: Arc::new(aliases.collect()), ..Self::default() };
+        this.register(objects.services.iter(), objects, mesh, registry, |_| true);
+        this
+    }
+
+    /// The same where other instances serve these hosts.
+    pub(super) fn next(
+        &self,
+        hosts: &BTreeSet<Arc<str>>,
+        objects: &Objects,
+        mesh: &MeshConfig,
+        registry: &Registry<'_>,
+    ) -> Self {
+        let mut this = self.clone();
+        for host in hosts {
+            this.first.remove(host);
+            this.more.remove(host);
+        }
+        let of_kubernetes = hosts.iter().filter_map(|host| objects.services.get_key_value(&key_of(host)?));
+        this.register(of_kubernetes, objects, mesh, registry, |host| hosts.contains(host));
+        this
+    }
+
+    /// The hosts of which instances may be others where those of some Services, or the workloads of some namespaces, are.
+    pub(super) fn hosts_served(
+        &self,
+        services: impl IntoIterator<Item = Key>,
+        namespaces: &BTreeSet<Arc<str>>,
+        objects: &Objects,
+    ) -> BTreeSet<Arc<str>> {
+        let named = services.into_iter().map(|key| Arc::from(full_host(&key.name, &key.namespace)));
+        let mut hosts: BTreeSet<Arc<str>> = named.filter(|host| self.first.contains_key(host)).collect();
+        if !namespaces.is_empty() {
+            let own = self.values().filter(|service| namespaces.contains(&*service.namespace));
+            hosts.extend(own.map(|service| service.host.clone()));
+        }
+        let target = |key: &&Key| objects.services.get(key).map(|object| object.spec.spec.external_name.as_str());
+        let aliases = self.aliases.iter().filter(|key| target(key).is_some_and(|host| hosts.contains(host)));
+        let aliases: Vec<_> = aliases.map(|key| Arc::from(full_host(&key.name, &key.namespace))).collect();
+        hosts.extend(aliases);
+        hosts
+    }
+
+    /// Adds those of Kubernetes' Services and, where their host is picked, of ServiceEntries. Kubernetes' own come first.
+    fn register<'a>(
+        &mut self,
+        of_kubernetes: impl Iterator<Item = (&'a Key, &'a Object<api::Service>)>,
+        objects: &Objects,
+        mesh: &MeshConfig,
+        registry: &Registry<'_>,
+        picks: impl Fn(&str) -> bool,
+    ) {
+        let mut aliases = Vec::new();
+        for (key, object) in of_kubernetes {
+            if is_alias(object) {
+                aliases.push((key, object));
+            } else if object.spec.spec.service_type != api::ServiceType::ExternalName {
+                self.add(from_kubernetes(registry, key, object, export_to(object, mesh)));
             }
         }
         let mut entries: Vec<_> = objects.service_entries.values().collect();
+        entries.retain(|entry| entry.spec.hosts.iter().any(|host| picks(host)));
         entries.sort_by(|one, other| one.meta.precedence().cmp(&other.meta.precedence()));
         for object in entries {
             let export_to = or_default(&object.spec.export_to, &mesh.default_service_export_to);
-            for host in &object.spec.hosts {
-                this.add(from_entry(registry, object, host, export_to));
+            for host in object.spec.hosts.iter().filter(|host| picks(host)) {
+                self.add(from_entry(registry, object, host, export_to));
             }
         }
-        let aliases = of_kubernetes().filter(|(_, object, _)| {
-            object.spec.spec.service_type == api::ServiceType::ExternalName
-                && !object.spec.spec.external_name.is_empty()
-        });
-        let aliases: Vec<_> = aliases.map(|(key, object, export_to)| this.alias(key, object, export_to)).collect();
-        aliases.into_iter().for_each(|alias| this.add(alias));
-        this
+        let aliases: Vec<_> =
+            aliases.into_iter().map(|(key, object)| self.alias(key, object, export_to(object, mesh))).collect();
+        aliases.into_iter().for_each(|alias| self.add(alias));
     }
 
     /// The one that was registered first.
     pub(crate) fn get(&self, host: &str) -> Option<&Service> {
-        self.first.get(host)
+        self.first.get(host).map(|service| &**service)
     }
 
     /// All that are registered under a host: Kubernetes' own, then the older.
     pub(crate) fn registered(&self, host: &str) -> impl Iterator<Item = &Service> {
-        self.first.get(host).into_iter().chain(self.more.get(host).into_iter().flatten())
+        self.first.get(host).into_iter().chain(self.more.get(host).into_iter().flatten()).map(|service| &**service)
+    }
+
+    /// True if no host means one thing to one namespace and another to another.
+    pub(super) fn are_unique(&self) -> bool {
+        self.more.is_empty()
     }
 
     /// All, by host.
@@ -119,16 +179,16 @@ impl Services {
 
     fn add(&mut self, service: Service) {
         let Some(first) = self.first.get_mut(&service.host) else {
-            self.first.insert(service.host.clone(), service);
+            self.first.insert(service.host.clone(), Arc::new(service));
             return;
         };
         if first.is_for_the_same(&service) {
-            return first.join(service);
+            return Arc::make_mut(first).join(service);
         }
         let more = self.more.entry(service.host.clone()).or_default();
         match more.iter_mut().find(|held| held.is_for_the_same(&service)) {
-            Some(held) => held.join(service),
-            None => more.push(service),
+            Some(held) => Arc::make_mut(held).join(service),
+            None => more.push(Arc::new(service)),
         }
     }
 
@@ -142,7 +202,7 @@ impl Services {
             instances: vec![Instance::named(&spec.external_name, port.port)],
         });
         Service {
-            host: full_host(&key.name, &key.namespace),
+            host: full_host(&key.name, &key.namespace).into(),
             name: key.name.to_string(),
             namespace: key.namespace.to_string(),
             addresses: Vec::new(),
@@ -207,6 +267,18 @@ impl Port {
     }
 }
 
+/// True for another name of something.
+fn is_alias(object: &Object<api::Service>) -> bool {
+    let spec = &object.spec.spec;
+    spec.service_type == api::ServiceType::ExternalName && !spec.external_name.is_empty()
+}
+
+/// The Service of Kubernetes that a host is of.
+fn key_of(host: &str) -> Option<Key> {
+    let (name, namespace) = host.strip_suffix(".svc.cluster.local")?.split_once('.')?;
+    Some(Key { namespace: namespace.into(), name: name.into() })
+}
+
 fn export_to(object: &Object<api::Service>, mesh: &MeshConfig) -> Vec<String> {
     match object.meta.annotations.get("networking.istio.io/exportTo") {
         Some(list) => list.split(',').map(|one| one.trim().to_owned()).collect(),
@@ -235,7 +307,7 @@ fn from_kubernetes(
         instances: registry.of_service(key, spec, port),
     });
     Service {
-        host: full_host(&key.name, &key.namespace),
+        host: full_host(&key.name, &key.namespace).into(),
         name: key.name.to_string(),
         namespace: key.namespace.to_string(),
         addresses,
@@ -268,7 +340,7 @@ fn from_entry(
         instances: registry.of_entry(&object.meta.namespace, spec, host, port),
     });
     Service {
-        host: host.to_owned(),
+        host: host.into(),
         name: host.to_owned(),
         namespace: object.meta.namespace.to_string(),
         addresses: spec.addresses.iter().filter_map(|address| address.parse().ok()).collect(),

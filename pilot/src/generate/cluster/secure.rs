@@ -117,7 +117,7 @@ fn originate(settings: &api::ClientTls, service: &Service, alpn: &[&str]) -> cor
         "" | "system" => "file-root:system".to_owned(),
         file => format!("file-root:{file}"),
     };
-    let asked = if settings.sni.is_empty() { service.host.clone() } else { settings.sni.clone() };
+    let asked = if settings.sni.is_empty() { service.host.to_string() } else { settings.sni.clone() };
     let said = or_default(&settings.subject_alt_names, &service.subject_alt_names);
     let sans = or_default(said, std::slice::from_ref(&asked)).iter().map(|name| san(name)).collect();
     // A server name has no wildcards.

@@ -9,10 +9,10 @@ use galley::{Object, api};
 
 use super::Served;
 use crate::generate::outbound::domains;
-use crate::generate::route::{Asker, closeness, prefix, told_to_proxies};
+use crate::generate::route::{Asker, prefix, told_to_proxies};
 use crate::generate::wire::flag;
 use crate::proxy::Proxy;
-use crate::world::{World, host_matches};
+use crate::world::{World, closeness, host_matches};
 
 /// What answers a host.
 struct Answering {

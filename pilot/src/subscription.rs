@@ -1,0 +1,252 @@
+//! What a proxy asked for of one type, and what it has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::kind::Kind;
+use crate::resource::Resource;
+use crate::world::Hosts;
+
+/// A proxy's subscription to one type.
+pub(crate) struct Subscription {
+    kind: Kind,
+    wildcard: bool,
+    entries: BTreeMap<Box<str>, Entry>,
+    answered: bool,
+}
+
+/// What is known of a name.
+#[derive(Default)]
+struct Entry {
+    why: Why,
+    has: Has,
+    /// The proxy was told that there is none.
+    gone: bool,
+}
+
+/// What a proxy has of a name.
+#[derive(Default)]
+enum Has {
+    #[default]
+    Nothing,
+    /// What it says that it has.
+    Version(u64),
+    /// What it was sent.
+    Resource(Arc<Resource>),
+}
+
+impl Entry {
+    fn version(&self) -> Option<u64> {
+        match &self.has {
+            Has::Nothing => None,
+            Has::Version(version) => Some(*version),
+            Has::Resource(resource) => Some(resource.version),
+        }
+    }
+
+    /// True if it depends on none of these hosts, whatever became of them.
+    fn stands(&self, kind: Kind, name: &str, hosts: &Hosts) -> bool {
+        match &self.has {
+            Has::Resource(resource) => !resource.depends_on.iter().any(|host| hosts.concern(host)),
+            Has::Nothing => self.gone && !hosts.concern(kind.host_in(name)),
+            Has::Version(_) => false,
+        }
+    }
+}
+
+/// Why something is sent.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Why {
+    /// For no other reason than that everything is.
+    #[default]
+    Unasked,
+    /// What the proxy asked for mentions it; it will ask for it next.
+    Implied,
+    /// It was asked for by name.
+    Asked,
+}
+
+/// What a proxy is to be sent.
+#[derive(Default)]
+pub(crate) struct Lacking {
+    /// Resources that it has not, or not in this version.
+    pub(crate) resources: Vec<(String, Arc<Resource>)>,
+    /// Names of what is not there, or not any more.
+    pub(crate) removed: Vec<String>,
+}
+
+impl Lacking {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.resources.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl Subscription {
+    /// To nothing yet.
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, wildcard: false, entries: BTreeMap::new(), answered: false }
+    }
+
+    /// The proxy's first request: for everything, or for what it names.
+    pub(crate) fn open(&mut self, wildcard: bool) {
+        self.wildcard |= wildcard;
+    }
+
+    /// The proxy says what it has. A version that is not one of ours is none that is in force.
+    pub(crate) fn has(&mut self, name: &str, version: &str) {
+        self.entry(name).has = Has::Version(u64::from_str_radix(version, 16).unwrap_or_default());
+    }
+
+    /// The proxy asks for something. Asking again is asking to be sent again, but not for what was just sent along, and
+    /// not in the request in which it says what it has.
+    pub(crate) fn ask(&mut self, name: &str, first: bool) {
+        if name == "*" {
+            self.wildcard = true;
+            return;
+        }
+        let entry = self.entry(name);
+        entry.gone = false;
+        if entry.why != Why::Implied && !first {
+            entry.has = Has::Nothing;
+        }
+        entry.why = Why::Asked;
+    }
+
+    pub(crate) fn let_go(&mut self, name: &str) {
+        self.wildcard &= name != "*";
+        self.entries.remove(name);
+    }
+
+    /// Something is to be sent along, since what the proxy asked for mentions it.
+    pub(crate) fn imply(&mut self, name: &str) {
+        let entry = self.entry(name);
+        if entry.why == Why::Unasked {
+            entry.why = Why::Implied;
+        }
+    }
+
+    /// What is sent by name; of this, if only some hosts are concerned, what may be different.
+    pub(crate) fn named(&self, concerned: Option<&Hosts>) -> impl Iterator<Item = &str> {
+        let named = self.entries.iter().filter(|(_, entry)| entry.why != Why::Unasked);
+        named.map(|(name, entry)| (&**name, entry)).filter_map(move |(name, entry)| {
+            let stands = concerned.is_some_and(|hosts| entry.stands(self.kind, name, hosts));
+            (!stands).then_some(name)
+        })
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        !self.answered
+    }
+
+    pub(crate) fn answered(&mut self) {
+        self.answered = true;
+    }
+
+    /// What the proxy lacks, which it has from now on. `unasked` is what a proxy that asks for everything is sent. If only
+    /// some hosts are `concerned`, nothing else is looked at.
+    pub(crate) fn lacking<'a>(
+        &mut self,
+        concerned: Option<&Hosts>,
+        unasked: impl Iterator<Item = &'a String>,
+        get: impl Fn(&str) -> Option<Arc<Resource>>,
+    ) -> Lacking {
+        let everything: BTreeSet<&str> =
+            if self.wildcard && concerned.is_none() { unasked.map(String::as_str).collect() } else { BTreeSet::new() };
+        let mut lacking = Lacking::default();
+        self.entries.retain(|name, entry| {
+            if concerned.is_some_and(|hosts| entry.stands(self.kind, name, hosts)) {
+                return true;
+            }
+            let wanted = entry.why != Why::Unasked || everything.contains(&**name);
+            match get(name).filter(|_| wanted) {
+                Some(resource) => {
+                    entry.gone = false;
+                    if entry.version() != Some(resource.version) {
+                        lacking.resources.push((name.to_string(), resource.clone()));
+                    }
+                    entry.has = Has::Resource(resource);
+                }
+                None => {
+                    entry.has = Has::Nothing;
+                    if !std::mem::replace(&mut entry.gone, true) {
+                        lacking.removed.push(name.to_string());
+                    }
+                }
+            }
+            entry.why != Why::Unasked || !entry.gone
+        });
+        for name in everything {
+            if !self.entries.contains_key(name)
+                && let Some(resource) = get(name)
+            {
+                let has = Has::Resource(resource.clone());
+                self.entries.insert(name.into(), Entry { has, ..Entry::default() });
+                lacking.resources.push((name.to_owned(), resource));
+            }
+        }
+        lacking
+    }
+
+    fn entry(&mut self, name: &str) -> &mut Entry {
+        self.entries.entry(name.into()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+
+    /// A world of two clusters, of which one is another after each edit.
+    fn get(edit: u64) -> impl Fn(&str) -> Option<Arc<Resource>> {
+        move |name| {
+            let alt_stat_name = if name == "edited" { edit.to_string() } else { String::new() };
+            let cluster = Cluster { name: name.to_owned(), alt_stat_name, ..Default::default() };
+            (name != "nowhere").then(|| Arc::new(Resource::new(Kind::Cluster, &cluster)))
+        }
+    }
+
+    fn lacking(subscription: &mut Subscription, unasked: &[String], edit: u64) -> (Vec<String>, Vec<String>) {
+        let Lacking { resources, removed } = subscription.lacking(None, unasked.iter(), get(edit));
+        (resources.into_iter().map(|(name, _)| name).collect(), removed)
+    }
+
+    #[test]
+    fn what_is_held_is_not_sent_again() {
+        let mut subscription = Subscription::new(Kind::Cluster);
+        ["edited", "other", "nowhere"].iter().for_each(|name| subscription.ask(name, true));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(lacking(&mut subscription, &[], 1), (names(&["edited", "other"]), names(&["nowhere"])));
+        assert_eq!(lacking(&mut subscription, &[], 1), (names(&[]), names(&[])));
+        assert_eq!(lacking(&mut subscription, &[], 2), (names(&["edited"]), names(&[])));
+        subscription.ask("other", false);
+        subscription.ask("nowhere", false);
+        assert_eq!(lacking(&mut subscription, &[], 2), (names(&["other"]), names(&["nowhere"])), "asked again");
+        subscription.let_go("edited");
+        assert_eq!(lacking(&mut subscription, &[], 3), (names(&[]), names(&[])), "let go");
+    }
+
+    #[test]
+    fn what_was_sent_along_is_not_sent_when_it_is_asked_for() {
+        let mut subscription = Subscription::new(Kind::Cluster);
+        subscription.imply("other");
+        assert_eq!(lacking(&mut subscription, &[], 1).0, ["other"]);
+        subscription.ask("other", false);
+        assert_eq!(lacking(&mut subscription, &[], 1).0, [""; 0]);
+    }
+
+    /// A proxy that comes back says what it has: it is sent what is another, and told of what is gone.
+    #[test]
+    fn a_proxy_that_comes_back_gets_what_changed() {
+        let version = |name: &str| get(1)(name).map(|one| format!("{:016x}", one.version)).unwrap();
+        let unasked = ["edited".to_owned(), "other".to_owned()];
+        let mut subscription = Subscription::new(Kind::Cluster);
+        subscription.open(true);
+        subscription.has("edited", &version("edited"));
+        subscription.has("other", &version("other"));
+        subscription.has("old", "from another control plane");
+        assert_eq!(lacking(&mut subscription, &unasked, 2), (vec!["edited".to_owned()], vec!["old".to_owned()]));
+        assert_eq!(lacking(&mut subscription, &unasked[..1], 2), (vec![], vec!["other".to_owned()]));
+        assert_eq!(lacking(&mut subscription, &unasked[..1], 2), (vec![], vec![]));
+    }
+}
