@@ -1,4 +1,4 @@
-//! CPU time of processes.
+//! CPU time of processes, and whether they run.
 
 use std::fs;
 use std::time::Duration;
@@ -13,6 +13,12 @@ pub(crate) fn spent(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("{path}: the process has ended"))?;
     parse(&text).with_context(|| format!("{path} has another form: {text}"))
+}
+
+/// Whether a process has not ended.
+pub(crate) fn is_running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X')))
 }
 
 /// Fields 14 and 15 of `proc_pid_stat(5)`; the second is the program's name, which may hold anything.

@@ -35,7 +35,7 @@ impl Pair {
             _ => Some((start(site, peer, work, Side::Server)?, peer.server(site, work))),
         };
         let this = Self { peer, target: peer.target(work)?, client: start(site, peer, work, Side::Client)?, server };
-        this.prove(site, work).with_context(|| format!("{} does not do the work; {}", peer.name(), this.output()))?;
+        this.prove(site, work).with_context(|| format!("it does not do the work: {}", this.state()))?;
         Ok(this)
     }
 
@@ -74,9 +74,14 @@ impl Pair {
         Ok(())
     }
 
-    fn output(&self) -> String {
-        let server = self.server.as_ref().map(|(process, _)| process.output()).unwrap_or_default();
-        format!("the client's proxy says:\n{}\nthe server's:\n{server}", self.client.output())
+    /// Whose pair it is, and what its proxies said: for failures.
+    pub(crate) fn state(&self) -> String {
+        let of = |side, process: &Process| {
+            let has = if cpu::is_running(process.id()) { "says" } else { "HAS ENDED, and said" };
+            format!("the {side}'s proxy {has}:\n{}", process.output())
+        };
+        let server = self.server.as_ref().map(|(process, _)| of("server", process)).unwrap_or_default();
+        format!("{}; {}{server}", self.peer.name(), of("client", &self.client))
     }
 }
 

@@ -26,7 +26,7 @@ impl Report {
     pub(crate) fn measure(&mut self, row: &'static Row, site: &Site) {
         println!("\n── {}: {}", row.name, row.about);
         let start = Instant::now();
-        let result = (row.measure)(site);
+        let result = site.origins().and_then(|_origins| (row.measure)(site));
         match &result {
             Ok(figures) => figures.iter().for_each(|figure| println!("{}", line(figure))),
             Err(error) => eprintln!("bench: {}: {error:#}", row.name),

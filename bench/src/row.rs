@@ -62,7 +62,7 @@ fn rounds<C, T>(site: &Site, contenders: &[C], mut sample: impl FnMut(&C) -> Res
 
 /// The same for pairs, with their names on failures and samples.
 fn series(site: &Site, pairs: &[Pair], mut sample: impl FnMut(&Pair) -> Result<f64>) -> Result<Vec<Series>> {
-    let samples = rounds(site, pairs, |pair| sample(pair).with_context(|| pair.peer.name()))?;
+    let samples = rounds(site, pairs, |pair| sample(pair).with_context(|| pair.state()))?;
     Ok(labelled(pairs.iter().map(|pair| pair.peer), samples))
 }
 

@@ -36,7 +36,6 @@ pub(crate) struct Core(usize);
 
 /// The place of a run. Dropping it ends and removes everything.
 pub(crate) struct Site {
-    _origins: Vec<Process>,
     pub(crate) control_plane: ControlPlane,
     pub(crate) certificates: Certificates,
     client: Pod,
@@ -50,7 +49,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Makes the place, with origins that answer.
+    /// Makes the place.
     pub(crate) fn open(rounds: u8) -> Result<Self> {
         let cores = std::thread::available_parallelism()?;
         if cores.get() < 2 {
@@ -68,8 +67,12 @@ impl Site {
         let certificates = Certificates::new(&directory.join("authority"), lab.directory())?;
         let objects = peer::objects(client.wire(), server.wire());
         let control_plane = ControlPlane::start(&control, &binaries, "mesh", 15010, &objects)?;
-        let origins = origin::start(&server)?;
-        Ok(Self { _origins: origins, control_plane, certificates, client, server, control, rounds, binaries, lab })
+        Ok(Self { control_plane, certificates, client, server, control, rounds, binaries, lab })
+    }
+
+    /// Starts the origins, which answer until they are dropped.
+    pub(crate) fn origins(&self) -> Result<Vec<Process>> {
+        origin::start(&self.server)
     }
 
     /// A pod by its side of the wire.

@@ -54,7 +54,7 @@ fn sample(site: &Site, pair: Option<&Pair>) -> Result<Sample> {
         let latencies = load(LASTING)?;
         Ok((latencies, cpu()? - before))
     };
-    let (latencies, spent) = measured().with_context(|| pair.map_or("the origin alone", |pair| pair.peer.name()))?;
+    let (latencies, spent) = measured().with_context(|| pair.map_or("the origin alone".to_owned(), Pair::state))?;
     ensure!(latencies.count() > 0, "nothing was asked");
     #[expect(clippy::cast_precision_loss)]
     let micros = spent.as_secs_f64() * 1e6 / latencies.count() as f64;

@@ -72,7 +72,7 @@ fn give_back(site: &Site) -> Result<Vec<(Memory, Memory)>> {
     let mut waiting = Vec::new();
     for pair in &pairs {
         let idle = Memory::of(pair.client.id())?;
-        site.as_load(|| idle::open(pair.target, MANY)).with_context(|| pair.peer.name()).map(drop)?;
+        site.as_load(|| idle::open(pair.target, MANY)).with_context(|| pair.state()).map(drop)?;
         waiting.push((pair, idle, Instant::now() + BACK));
     }
     let after = |(pair, idle, due): (&Pair, Memory, Instant)| {
