@@ -34,7 +34,7 @@ impl Pair {
             Work::Hop => None,
             _ => Some((start(site, peer, work, Side::Server)?, peer.server(site, work))),
         };
-        let this = Self { peer, target: peer.target(work)?, client: start(site, peer, work, Side::Client)?, server };
+        let this = Self { peer, target: peer.target(work), client: start(site, peer, work, Side::Client)?, server };
         this.prove(site, work).with_context(|| format!("it does not do the work: {}", this.state()))?;
         Ok(this)
     }

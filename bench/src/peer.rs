@@ -72,10 +72,23 @@ pub(crate) struct Target {
     pub(crate) authority: &'static str,
 }
 
-/// Ports of the peers, the same in both pods: they are spared redirection.
-pub(crate) const PORTS: [u16; 3] = [18001, 18002, 18003];
+/// Where those peers listen, the same in both pods, that do not tell by the original destination what a connection is for.
+const DOORS: [u16; 3] = [18001, 18002, 18003];
+/// What is redirected there in the client's pod: port 80 of `10.96.1.1` and so on, a service for each peer.
+const SERVICES: [u8; 3] = [1, 2, 3];
+/// What is redirected there in the server's pod.
+const INBOUND: [u16; 3] = [19001, 19002, 19003];
 /// The name by which clients ask the peers for the service.
 const AUTHORITY: &str = "origin.example.com";
+
+/// The rules by which connections come to the peers, as arguments of iptables: redirected as those to a sidecar are, so that
+/// the kernel does the same for everybody.
+pub(crate) fn redirections(side: Side) -> impl Iterator<Item = String> {
+    DOORS.into_iter().zip(SERVICES).zip(INBOUND).map(move |((door, last), inbound)| match side {
+        Side::Client => format!("-t nat -I OUTPUT -d 10.96.1.{last} -p tcp -j REDIRECT --to-ports {door}"),
+        Side::Server => format!("-t nat -I PREROUTING -p tcp --dport {inbound} -j REDIRECT --to-ports {door}"),
+    })
+}
 
 impl Peer {
     pub(crate) const ALL: [Self; 4] = [Self::Haproxy, Self::Envoy, Self::Nginx, Self::Weft];
@@ -110,17 +123,16 @@ impl Peer {
     }
 
     /// Where a client finds the service.
-    pub(crate) fn target(self, work: Work) -> Result<Target> {
-        Ok(match self.port() {
-            Some(port) => Target { address: ([127, 0, 0, 1], port).into(), authority: AUTHORITY },
+    pub(crate) fn target(self, work: Work) -> Target {
+        match SERVICES.get(self as usize) {
+            Some(last) => Target { address: ([10, 96, 1, *last], 80).into(), authority: AUTHORITY },
             None => weft::target(work),
-        })
+        }
     }
 
-    /// Where the server's proxy takes connections from other proxies.
+    /// Where other proxies find the server's.
     pub(crate) fn server(self, site: &Site, work: Work) -> SocketAddr {
-        // Redirected where a proxy has no port of its own.
-        (site.server(), self.port().unwrap_or_else(|| work.origin().port())).into()
+        (site.server(), INBOUND.get(self as usize).copied().unwrap_or_else(|| work.origin().port())).into()
     }
 
     /// Whether it lets in by identity, and not only by authority.
@@ -128,16 +140,12 @@ impl Peer {
         matches!(self, Self::Envoy | Self::Weft)
     }
 
-    fn port(self) -> Option<u16> {
-        PORTS.get(self as usize).copied()
-    }
-
-    /// Where the proxy on a side listens, if it has a port of its own.
+    /// Where the proxy on a side listens, if it is told where.
     fn listen(self, site: &Site, side: Side) -> Result<SocketAddr> {
-        let Some(port) = self.port() else { bail!("{} has no port of its own", self.name()) };
+        let Some(port) = DOORS.get(self as usize) else { bail!("{} is told by nobody where to listen", self.name()) };
         Ok(match side {
-            Side::Client => ([127, 0, 0, 1], port).into(),
-            Side::Server => (site.server(), port).into(),
+            Side::Client => ([127, 0, 0, 1], *port).into(),
+            Side::Server => (site.server(), *port).into(),
         })
     }
 
@@ -145,7 +153,7 @@ impl Peer {
     fn upstream(self, site: &Site, work: Work, side: Side) -> Result<SocketAddr> {
         match (work, side) {
             (Work::Hop, _) => Ok(site.direct()),
-            (_, Side::Client) => self.listen(site, Side::Server),
+            (_, Side::Client) => Ok(self.server(site, work)),
             (_, Side::Server) => Ok(work.origin()),
         }
     }

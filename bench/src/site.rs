@@ -59,8 +59,8 @@ impl Site {
         let lab = Lab::new("bench")?;
         let (control, client, server) = (lab.pod("control", 2)?, lab.pod("client", 3)?, lab.pod("server", 4)?);
         client.join(&server)?;
-        for pod in [&client, &server] {
-            redirect(pod, &binaries)?;
+        for (pod, side) in [(&client, Side::Client), (&server, Side::Server)] {
+            redirect(pod, side, &binaries).with_context(|| format!("the rules of pod {}", pod.name()))?;
             prepare_kernel(pod).with_context(|| format!("the kernel's settings of pod {}", pod.name()))?;
         }
         let directory = control.directory();
@@ -153,13 +153,13 @@ impl Core {
     }
 }
 
-/// The rules that bring connections into sidecars. Those to the peers' own ports, and to the origin without one, are
-/// left alone.
-fn redirect(pod: &Pod, binaries: &Path) -> Result<()> {
-    let ports: Vec<String> = peer::PORTS.iter().chain(&[origin::PLAIN]).map(ToString::to_string).collect();
-    let excluded = format!("15090,15021,15020,{}", ports.join(","));
-    pod.run(User::Root, binaries.join("weft-cni-init"), &["-d", &excluded, "--verify"])
-        .with_context(|| format!("the rules of pod {}", pod.name()))?;
+/// The rules that bring connections into proxies. Those to the origin without one are left alone.
+fn redirect(pod: &Pod, side: Side, binaries: &Path) -> Result<()> {
+    let excluded = format!("15090,15021,15020,{}", origin::PLAIN);
+    pod.run(User::Root, binaries.join("weft-cni-init"), &["-d", &excluded, "--verify"])?;
+    for rule in peer::redirections(side) {
+        pod.run(User::Root, "iptables", &rule.split(' ').collect::<Vec<_>>())?;
+    }
     Ok(())
 }
 
