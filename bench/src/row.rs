@@ -47,12 +47,12 @@ pub(crate) const ALL: &[Row] = &[
 /// A load before it is measured: connections are opened, pools filled, code warm.
 const WARM: Duration = Duration::from_secs(1);
 /// A measured load.
-const LASTING: Duration = Duration::from_secs(3);
+const LASTING: Duration = Duration::from_secs(2);
 
 /// Measures everybody once a round, in turn; the samples are by contender.
-fn rounds<C, T>(site: &Site, contenders: &[C], mut sample: impl FnMut(&C) -> Result<T>) -> Result<Vec<Vec<T>>> {
+fn rounds<C, T>(count: u8, contenders: &[C], mut sample: impl FnMut(&C) -> Result<T>) -> Result<Vec<Vec<T>>> {
     let mut samples: Vec<Vec<T>> = contenders.iter().map(|_| Vec::new()).collect();
-    for _ in 0..site.rounds {
+    for _ in 0..count {
         for (contender, samples) in contenders.iter().zip(&mut samples) {
             samples.push(sample(contender)?);
         }
@@ -62,7 +62,7 @@ fn rounds<C, T>(site: &Site, contenders: &[C], mut sample: impl FnMut(&C) -> Res
 
 /// The same for pairs, with their names on failures and samples.
 fn series(site: &Site, pairs: &[Pair], mut sample: impl FnMut(&Pair) -> Result<f64>) -> Result<Vec<Series>> {
-    let samples = rounds(site, pairs, |pair| sample(pair).with_context(|| pair.state()))?;
+    let samples = rounds(site.rounds, pairs, |pair| sample(pair).with_context(|| pair.state()))?;
     Ok(labelled(pairs.iter().map(|pair| pair.peer), samples))
 }
 

@@ -13,7 +13,7 @@ const PEERS: [Peer; 3] = [Peer::Haproxy, Peer::Envoy, Peer::Weft];
 /// Requests a second.
 const RATE: u32 = 2000;
 /// Tails need many requests.
-const LASTING: std::time::Duration = std::time::Duration::from_secs(4);
+const LASTING: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// What one run gives.
 struct Sample {
@@ -26,7 +26,7 @@ pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
     let pairs = Pair::all(site, &PEERS, Work::Http1)?;
     // Without a proxy: what is added counts from there.
     let contenders: Vec<Option<&Pair>> = std::iter::once(None).chain(pairs.iter().map(Some)).collect();
-    let mut samples = rounds(site, &contenders, |pair| sample(site, *pair))?.into_iter();
+    let mut samples = rounds(site.rounds, &contenders, |pair| sample(site, *pair))?.into_iter();
     let direct = samples.next().context("the origin was measured")?;
     let samples: Vec<Vec<Sample>> = samples.collect();
     let figure = |work, unit, promise, value: &dyn Fn(&Sample, &Sample) -> f64| {
@@ -49,7 +49,7 @@ fn sample(site: &Site, pair: Option<&Pair>) -> Result<Sample> {
     };
     let cpu = || pair.map_or(Ok(std::time::Duration::ZERO), Pair::cpu);
     let measured = || -> Result<(Latencies, std::time::Duration)> {
-        load(WARM / 2)?;
+        load(WARM / 4)?;
         let before = cpu()?;
         let latencies = load(LASTING)?;
         Ok((latencies, cpu()? - before))

@@ -16,7 +16,8 @@ pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
     let pairs = Pair::all(site, &PEERS, Work::Http1)?;
     let caller = Caller::known(&site.certificates.identity("client")?)?;
     let both: Vec<(&Pair, Then)> = pairs.iter().flat_map(|pair| [(pair, Then::Ask), (pair, Then::Close)]).collect();
-    let samples = rounds(site, &both, |(pair, then)| sample(site, pair, &caller, *then).with_context(|| pair.state()))?;
+    let samples =
+        rounds(site.rounds, &both, |(pair, then)| sample(site, pair, &caller, *then).with_context(|| pair.state()))?;
     let all = labelled(both.iter().map(|(pair, _)| pair.peer), samples);
     let of = |then: Then| -> Vec<Series> {
         let chosen = all.iter().zip(&both).filter(|(_, (_, other))| *other == then);

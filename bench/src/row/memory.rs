@@ -13,6 +13,8 @@ use crate::pair::Pair;
 use crate::peer::{Peer, Work};
 use crate::site::Site;
 
+/// Memory hardly differs from one start to the next, and settling takes time.
+const ROUNDS: u8 = 3;
 /// Held at once, idle.
 const IDLE: usize = 2000;
 /// Held before all go.
@@ -29,7 +31,7 @@ struct Held {
 }
 
 pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
-    let held = rounds(site, &Peer::ALL, |peer| hold(site, *peer).with_context(|| peer.name()))?;
+    let held = rounds(ROUNDS.min(site.rounds), &Peer::ALL, |peer| hold(site, *peer).with_context(|| peer.name()))?;
     let back = give_back(site)?;
     let figure = |work, unit, promise, value: &dyn Fn(&Held) -> f64| {
         let values = held.iter().map(|samples| samples.iter().map(value).collect()).collect();

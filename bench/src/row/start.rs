@@ -15,7 +15,7 @@ use crate::site::{PROXIES, PROXY, Site};
 use crate::wait;
 
 pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
-    let samples = rounds(site, &Peer::ALL, |peer| sample(site, *peer).with_context(|| peer.name()))?;
+    let samples = rounds(site.rounds, &Peer::ALL, |peer| sample(site, *peer).with_context(|| peer.name()))?;
     let series = labelled(Peer::ALL, samples);
     Ok(vec![Figure { work: "start to listening", unit: "ms", series, promise: Promise::absolute(10.0, 5.0) }])
 }
