@@ -1,6 +1,6 @@
 //! The proxies of a peer for some work: one on each side of the wire, or the client's alone.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ pub(crate) fn run(site: &Site, launch: &Launch, name: &str, side: Side) -> Resul
 
 fn is_ready(launch: &Launch) -> Result<()> {
     let Some((address, page)) = launch.ready else {
-        return Ok(drop(TcpStream::connect(launch.door)?));
+        return wait::is_open(launch.door);
     };
     match http::status(address, page)? {
         200 => Ok(()),

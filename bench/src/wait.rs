@@ -1,5 +1,6 @@
 //! Waiting for what another process does.
 
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -19,4 +20,10 @@ pub(crate) fn until(what: &str, mut attempt: impl FnMut() -> Result<()>) -> Resu
             Err(_) => std::thread::sleep(Duration::from_micros(200)),
         }
     }
+}
+
+/// Fails if nobody accepts connections there.
+pub(crate) fn is_open(door: SocketAddr) -> Result<()> {
+    TcpStream::connect(door)?;
+    Ok(())
 }

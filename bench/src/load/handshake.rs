@@ -102,7 +102,6 @@ impl Caller {
             Ok(())
         };
         super::in_parallel(CALLERS, |_| caller())?;
-        #[expect(clippy::cast_precision_loss)]
         Ok(count.into_inner() as f64)
     }
 }

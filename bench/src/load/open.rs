@@ -26,13 +26,11 @@ pub(crate) fn run(target: Target, rate: u32, lasting: Duration) -> Result<Latenc
     let lane = |index: usize| {
         let mut latencies = Vec::new();
         let mut connection = streams[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        #[expect(clippy::cast_possible_truncation)]
         let mut due = start + between * index as u32;
         while due < start + lasting {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             connection.ask_well(request.as_bytes())?;
             latencies.push(due.elapsed());
-            #[expect(clippy::cast_possible_truncation)]
             let round = between * CONNECTIONS as u32;
             due += round;
         }

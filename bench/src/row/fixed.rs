@@ -56,7 +56,6 @@ fn sample(site: &Site, pair: Option<&Pair>) -> Result<Sample> {
     };
     let (latencies, spent) = measured().with_context(|| pair.map_or("the origin alone".to_owned(), Pair::state))?;
     ensure!(latencies.count() > 0, "nothing was asked");
-    #[expect(clippy::cast_precision_loss)]
     let micros = spent.as_secs_f64() * 1e6 / latencies.count() as f64;
     Ok(Sample { micros, p50: latencies.percentile(50), p99: latencies.percentile(99) })
 }

@@ -41,7 +41,6 @@ pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
         let values = back.iter().map(|both| vec![value(both)]).collect();
         Figure { work, unit: "times idle", series: labelled(Peer::ALL, values), promise }
     };
-    #[expect(clippy::cast_precision_loss)]
     let each = |held: &Held| (held.connected.anonymous - held.idle.anonymous) * 1024.0 / IDLE as f64;
     Ok(vec![
         figure("idle, resident", "MB", Promise::absolute(12.0, 8.0), &|held| held.idle.resident),

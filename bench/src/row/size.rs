@@ -28,7 +28,6 @@ pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
 fn stripped(program: &Path, copy: &Path) -> Result<f64> {
     let status = Command::new("strip").arg("-o").arg(copy).arg(program).status().context("cannot run strip")?;
     ensure!(status.success(), "strip {}: {status}", program.display());
-    #[expect(clippy::cast_precision_loss)]
     Ok(std::fs::metadata(copy)?.len() as f64 / 1e6)
 }
 

@@ -56,7 +56,7 @@ fn await_start(pod: &Pod, name: &str, command: &mut std::process::Command, port:
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let started = wait::until(name, || {
         anyhow::ensure!(process.is_running(), "it has ended");
-        pod.inside(|| Ok(drop(std::net::TcpStream::connect(address)?)))
+        pod.inside(|| wait::is_open(address))
     });
     started.map_err(|error| error.context(process.output()))?;
     Ok(process)
