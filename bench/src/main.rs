@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long)]
     list: bool,
     /// How often each peer is measured; the median is quoted.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
     /// Keeps configurations and logs, and says where they are.
     #[arg(long)]

@@ -72,7 +72,8 @@ pub(crate) struct Target {
     pub(crate) authority: &'static str,
 }
 
-/// Where those peers listen, the same in both pods, that do not tell by the original destination what a connection is for.
+/// Where peers listen that do not tell by the original destination what a connection is for; in the order of [`Peer`], of
+/// which ours is the last. The same in both pods.
 const DOORS: [u16; 3] = [18001, 18002, 18003];
 /// What is redirected there in the client's pod: port 80 of `10.96.1.1` and so on, a service for each peer.
 const SERVICES: [u8; 3] = [1, 2, 3];

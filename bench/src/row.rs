@@ -70,10 +70,12 @@ fn labelled(peers: impl IntoIterator<Item = Peer>, samples: Vec<Vec<f64>>) -> Ve
     peers.into_iter().zip(samples).map(|(peer, samples)| Series { peer, samples }).collect()
 }
 
-/// CPU time of a pair in µs for each request that a load had answered.
-fn micros_each(pair: &Pair, load: impl Fn(Duration) -> Result<f64>) -> Result<f64> {
-    load(WARM)?;
-    let before = pair.cpu()?;
-    let answered = load(LASTING)?;
-    Ok((pair.cpu()? - before).as_secs_f64() * 1e6 / answered)
+/// CPU time of the pairs in µs for each request that a load had answered.
+fn micros(site: &Site, pairs: &[Pair], load: impl Fn(&Pair, Duration) -> Result<f64>) -> Result<Vec<Series>> {
+    pairs.iter().try_for_each(|pair| load(pair, WARM).map(drop).with_context(|| pair.state()))?;
+    series(site, pairs, |pair| {
+        let before = pair.cpu()?;
+        let answered = load(pair, LASTING)?;
+        Ok((pair.cpu()? - before).as_secs_f64() * 1e6 / answered)
+    })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{micros_each, series};
+use super::micros;
 use crate::figure::{Figure, Promise};
 use crate::load::requests::After;
 use crate::load::{grpc as calls, requests};
@@ -30,8 +30,7 @@ pub(super) fn http2(site: &Site) -> Result<Vec<Figure>> {
 
 pub(super) fn grpc(site: &Site) -> Result<Vec<Figure>> {
     let pairs = Pair::all(site, &[Haproxy, Envoy, Weft], Work::Grpc)?;
-    let sample = |pair: &Pair| micros_each(pair, |lasting| calls::run(site, pair.target, lasting));
-    let series = series(site, &pairs, sample)?;
+    let series = micros(site, &pairs, |pair, lasting| calls::run(site, pair.target, lasting))?;
     let promise = Promise::at_most(Haproxy, 0.85, 0.6);
     Ok(vec![Figure { work: "mTLS pair, gRPC", unit: "CPU µs/call", series, promise }])
 }
@@ -63,7 +62,6 @@ fn measure(
     promise: Option<Promise>,
 ) -> Result<Vec<Figure>> {
     let pairs = Pair::all(site, peers, work)?;
-    let sample = |pair: &Pair| micros_each(pair, |lasting| requests::run(site, pair.target, after, lasting));
-    let series = series(site, &pairs, sample)?;
+    let series = micros(site, &pairs, |pair, lasting| requests::run(site, pair.target, after, lasting))?;
     Ok(vec![Figure { work: what, unit: "CPU µs/request", series, promise }])
 }
