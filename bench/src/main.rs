@@ -1,79 +1,112 @@
-//! Measurements beside HAProxy and Envoy, in one run: what one request costs a proxy in CPU time, and how many it carries.
+//! Weft beside its peers on the data plane, in one run: what a request, a connection, a handshake and a byte cost each
+//! proxy, and how much memory it holds.
 //!
-//! Each peer has one worker, pinned to one core; load and origin are on the other. Rounds are interleaved and medians
-//! quoted, with the ratio to HAProxy, since the same machine is twice as fast on another day.
+//! Every peer does the same work, with mutual TLS by certificates of one authority, between two network namespaces. Both
+//! proxies of a pair have one worker each on one core; load and origin are on the other. Rounds are interleaved and
+//! medians quoted with ratios, since the same machine is twice as fast on another day.
 
-mod peers;
+mod certificates;
+mod cpu;
+mod figure;
+mod http;
+mod load;
+mod memory;
+mod pair;
+mod peer;
+mod report;
+mod row;
+mod site;
+mod wait;
 
-use std::process::Command;
-use std::time::Duration;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
+use mesh_testkit::lab;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 
-use peers::{Directory, Peer};
+use report::Report;
+use row::Row;
+use site::Site;
 
-const ROUNDS: usize = 3;
-const SECONDS: u64 = 4;
-const CONNECTIONS: u32 = 64;
-
-/// One run of one peer.
-#[derive(Clone, Copy)]
-struct Sample {
-    micros: f64,
-    rate: f64,
+/// Measures the data plane beside HAProxy, Envoy and nginx.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Arguments {
+    /// The rows to measure, by their names; none means all.
+    rows: Vec<String>,
+    /// Only names the rows.
+    #[arg(long)]
+    list: bool,
+    /// How often each peer is measured; the median is quoted.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..))]
+    rounds: u8,
+    /// Keeps configurations and logs, and says where they are.
+    #[arg(long)]
+    keep_files: bool,
 }
 
-fn main() -> Result<()> {
-    let directory = Directory::new()?;
-    let _origin = directory.origin()?;
-    let peers = directory.peers()?;
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); peers.len()];
-    for round in 1..=ROUNDS {
-        for (peer, samples) in peers.iter().zip(&mut samples) {
-            let sample = measure(peer)?;
-            println!(
-                "round {round}: {:<10} {:6.1} µs/request {:8.0} requests/s",
-                peer.name, sample.micros, sample.rate
-            );
-            samples.push(sample);
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        row::ALL.iter().for_each(|row| println!("{:<12} {}", row.name, row.about));
+        return ExitCode::SUCCESS;
+    }
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
         }
     }
-    println!("\n| plaintext HTTP/1.1 hop | CPU µs/request | requests/s | ratio to HAProxy |\n|---|---|---|---|");
-    let base = median(samples[0].iter().map(|sample| sample.micros));
-    for (peer, samples) in peers.iter().zip(&samples) {
-        let (micros, rate) = (median(samples.iter().map(|one| one.micros)), median(samples.iter().map(|one| one.rate)));
-        println!("| {} | {micros:.1} | {rate:.0} | {:.2} |", peer.name, micros / base);
+}
+
+/// True if every row was measured.
+fn run(arguments: &Arguments) -> Result<bool> {
+    let rows = chosen(&arguments.rows)?;
+    lab::become_root().context("NOTHING IS MEASURED: network namespaces cannot be made here")?;
+    end_on_signals()?;
+    open_many_files()?;
+    let mut site = Site::open(arguments.rounds)?;
+    if arguments.keep_files {
+        println!("Files: {}", site.keep_files().display());
     }
+    let mut report = Report::default();
+    for row in rows {
+        report.measure(row, &site);
+    }
+    report.print();
+    println!("\nAs JSON: {}", report.write()?.display());
+    Ok(report.is_whole())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
+    if names.is_empty() {
+        return Ok(row::ALL.iter().collect());
+    }
+    let find = |name: &String| match row::ALL.iter().find(|row| row.name == name) {
+        Some(row) => Ok(row),
+        None => bail!("there is no row {name:?}; --list names them"),
+    };
+    names.iter().map(find).collect()
+}
+
+/// Whoever ends us finds nothing left over.
+fn end_on_signals() -> Result<()> {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block().context("signals cannot be waited for")?;
+    std::thread::spawn(move || {
+        let _ = signals.wait();
+        lab::remove_all();
+        std::process::exit(130);
+    });
     Ok(())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-/// Loads a peer for some seconds.
-fn measure(peer: &Peer) -> Result<Sample> {
-    load(peer, Duration::from_secs(1))?;
-    let before = peer.cpu()?;
-    let requests = load(peer, Duration::from_secs(SECONDS))?;
-    let spent = peer.cpu()? - before;
-    Ok(Sample { micros: spent.as_secs_f64() * 1e6 / requests, rate: requests / SECONDS as f64 })
-}
-
-/// How many requests were answered; a wrong answer ends the measurement.
-fn load(peer: &Peer, duration: Duration) -> Result<f64> {
-    let output = Command::new("taskset")
-        .args(["-c", "1", "wrk", "-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", duration.as_secs())])
-        .args(["-H", "Host: origin.example.com", &format!("http://127.0.0.1:{}/", peer.port)])
-        .output()
-        .context("wrk")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() || text.contains("Non-2xx") || text.contains("Socket errors") {
-        bail!("{} does not answer as it should:\n{text}", peer.name);
-    }
-    let line = text.lines().find(|line| line.contains("requests in")).context("wrk says nothing of requests")?;
-    let number = line.split_whitespace().next().context("wrk says no number")?;
-    number.parse().context("wrk says no number")
+/// Thousands of connections, here and in the proxies that inherit the limit.
+fn open_many_files() -> Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("the limit of open files")
 }

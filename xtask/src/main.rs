@@ -20,7 +20,7 @@ cargo xtask <command>
                   with --keep it stays up until Ctrl-C, to be called and edited
   test            formatting, lints, all tests, the demo as the acceptance test, and with CI set what e2e does
   check           formatting and lints
-  bench [ROW...]  measures the proxy beside HAProxy and Envoy in one run
+  bench [ROW...]  measures the proxy beside HAProxy, Envoy and nginx in one run; --list names the rows
   e2e [--filter WORDS] [--keep] [--context C]
                   makes a cluster of two nodes on kind, from packages alone where no registry answers, and runs the
                   scenarios on it; --keep leaves it, --down removes it, --context takes a cluster that exists
@@ -125,6 +125,8 @@ fn bench(arguments: &[String]) -> Result<()> {
             "weft-proxy",
             "-p",
             "istiod",
+            "-p",
+            "weft-cni-init",
             "-p",
             "bench",
         ]),

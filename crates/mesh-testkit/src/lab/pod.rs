@@ -45,6 +45,18 @@ impl Pod {
         ip(&["-6", "route", "add", "default", "via", gateway_v6])
     }
 
+    /// Joins two pods by a wire of their own, with no switch between: as the nodes of two pods are joined, at the least cost.
+    /// They find each other at [`Pod::wire`] then. A pod has at most one such wire.
+    pub fn join(&self, other: &Self) -> Result<()> {
+        let wire = ["link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", other.namespace.name()];
+        self.namespace.ip(&wire)?;
+        for pod in [self, other] {
+            pod.namespace.ip(&["addr", "add", &format!("{}/24", pod.wire()), "dev", "wire"])?;
+            pod.namespace.ip(&["link", "set", "wire", "up"])?;
+        }
+        Ok(())
+    }
+
     /// The pod's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -58,6 +70,11 @@ impl Pod {
     /// Its IPv4 address.
     pub fn v4(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, 0, self.index)
+    }
+
+    /// Its address on the wire to another pod, `10.78.0.<index>`: see [`Pod::join`].
+    pub fn wire(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 78, 0, self.index)
     }
 
     /// Its IPv6 address.
