@@ -17,10 +17,8 @@ use crate::peer::PeerTest;
 use crate::provider::provider;
 use crate::roots::Roots;
 use crate::session::{Session, Versions};
+use crate::tickets::Sessions;
 use crate::verify::ChainVerifier;
-
-/// Sessions kept for resumption, over all servers of one configuration.
-const SESSIONS: usize = 64;
 
 /// How to open TLS to servers.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +58,7 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = settings.alpn;
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        config.resumption = Resumption::store(Arc::new(Sessions::default()));
         Ok(Self { config: Arc::new(config) })
     }
 

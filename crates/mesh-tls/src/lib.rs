@@ -19,6 +19,7 @@ mod revocations;
 mod roots;
 mod server;
 mod session;
+mod tickets;
 mod verify;
 
 pub use certificate::{PeerCertificate, Validity, peer_certificate, validity};

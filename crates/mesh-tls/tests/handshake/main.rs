@@ -170,6 +170,25 @@ async fn resumed_sessions_keep_the_identity_and_are_tested_again() {
 }
 
 #[tokio::test]
+async fn many_connections_at_once_are_resumed() {
+    let authority = Authority::new("mesh");
+    let server = server(authority.workload("reviews"), ClientAuth::Required(authority.roots()));
+    let client = client(Some(authority.workload("productpage")), &authority);
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        open.push(Ends::shake(&server, &PeerTest::Any, &client, sni(), &PeerTest::Any).await);
+    }
+    for ends in open {
+        ends.exchange().await;
+    }
+    for round in 0..40 {
+        let ends = Ends::shake(&server, &PeerTest::Any, &client, sni(), &PeerTest::Any).await;
+        assert!(ends.client.as_ref().unwrap().1.resumed, "connection {round}, without tickets of its own");
+        std::mem::forget(ends);
+    }
+}
+
+#[tokio::test]
 async fn a_new_configuration_forgets_sessions() {
     let authority = Authority::new("mesh");
     let client = client(Some(authority.workload("productpage")), &authority);
