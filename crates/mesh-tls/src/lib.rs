@@ -8,6 +8,7 @@
 
 mod certificate;
 mod client;
+mod client_verifier;
 mod error;
 pub mod grpc;
 mod keys;
@@ -17,6 +18,7 @@ mod request;
 mod resolver;
 mod revocations;
 mod roots;
+mod seen;
 mod server;
 mod session;
 mod tickets;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::client_verifier::Remembering;
 use crate::error::{HandshakeError, TlsError};
 use crate::keys::KeyedCertificate;
 use crate::peer::PeerTest;
@@ -98,8 +99,8 @@ fn client_verifier(auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, TlsE
     };
     Ok(match auth {
         ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
-        ClientAuth::Optional(roots) => builder(roots).allow_unauthenticated().build()?,
-        ClientAuth::Required(roots) => builder(roots).build()?,
+        ClientAuth::Optional(roots) => Arc::new(Remembering::new(builder(roots).allow_unauthenticated().build()?)),
+        ClientAuth::Required(roots) => Arc::new(Remembering::new(builder(roots).build()?)),
     })
 }
 

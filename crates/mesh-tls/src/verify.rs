@@ -15,6 +15,7 @@ use webpki::{CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, Revo
 
 use crate::provider::provider;
 use crate::roots::Roots;
+use crate::seen::Seen;
 
 /// Checks that a server's certificate chains to the roots and is not revoked, or nothing at all without roots. That the
 /// server holds the key of its certificate is checked in either case.
@@ -23,13 +24,15 @@ pub(crate) struct ChainVerifier {
     roots: Option<Roots>,
     revocations: Vec<CertRevocationList<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
+    seen: Seen,
 }
 
 impl ChainVerifier {
     pub(crate) fn new(roots: Option<Roots>) -> Result<Self, Error> {
         let revocations = roots.as_ref().map(|roots| roots.revocations.parsed()).transpose();
         let revocations = revocations.map_err(unusable)?.unwrap_or_default();
-        Ok(Self { roots, revocations, algorithms: provider().signature_verification_algorithms })
+        let algorithms = provider().signature_verification_algorithms;
+        Ok(Self { roots, revocations, algorithms, seen: Seen::default() })
     }
 
     /// Goes through the chain once more, with the revocation lists: rustls asks them only together with a name.
@@ -79,10 +82,12 @@ impl ServerCertVerifier for ChainVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(roots) = &self.roots {
-            let leaf = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&leaf, &roots.store, intermediates, now, algorithms)?;
-            self.not_revoked(roots, end_entity, intermediates, now)?;
+            self.seen.verify(end_entity, intermediates, now, || {
+                let leaf = ParsedCertificate::try_from(end_entity)?;
+                let algorithms = self.algorithms.all;
+                verify_server_cert_signed_by_trust_anchor(&leaf, &roots.store, intermediates, now, algorithms)?;
+                self.not_revoked(roots, end_entity, intermediates, now)
+            })?;
         }
         Ok(ServerCertVerified::assertion())
     }
