@@ -21,6 +21,8 @@ cargo xtask <command>
   test            formatting, lints, all tests, the demo as the acceptance test, and with CI set what e2e does
   check           formatting and lints
   bench [ROW...]  measures the proxy beside HAProxy, Envoy and nginx in one run; --list names the rows
+  bench control-plane [WORDS]
+                  measures istiod under simulated proxies; words select rows
   e2e [--filter WORDS] [--keep] [--context C]
                   makes a cluster of two nodes on kind, from packages alone where no registry answers, and runs the
                   scenarios on it; --keep leaves it, --down removes it, --context takes a cluster that exists
@@ -111,27 +113,18 @@ fn suite() -> Result<()> {
     Ok(())
 }
 
+/// What users run is measured: a release.
 fn bench(arguments: &[String]) -> Result<()> {
     packages::install(packages::BENCH)?;
     let envoy = tools::envoy()?;
-    step(
-        "Build, optimised",
-        cargo().args([
-            "build",
-            "--profile",
-            "bench-fast",
-            "--locked",
-            "-p",
-            "weft-proxy",
-            "-p",
-            "istiod",
-            "-p",
-            "weft-cni-init",
-            "-p",
-            "bench",
-        ]),
-    )?;
-    step("Measurement", run::program("target/bench-fast/bench").args(arguments).env("WEFT_ENVOY", envoy))
+    let packages = ["-p", "weft-proxy", "-p", "istiod", "-p", "weft-cni-init", "-p", "bench"];
+    step("Build, optimised", cargo().args(["build", "--release", "--locked"]).args(packages))?;
+    match arguments.split_first() {
+        Some((first, rows)) if first == "control-plane" => {
+            step("Measurement", run::program("target/release/xds-load").args(rows))
+        }
+        _ => step("Measurement", run::program("target/release/bench").args(arguments).env("WEFT_ENVOY", envoy)),
+    }
 }
 
 /// One build for tests and demo: the same profile, all binaries.
