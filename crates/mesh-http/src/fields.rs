@@ -227,17 +227,8 @@ impl Fields {
         self.append_line(name.known(), name.text(), value, false);
     }
 
-    /// Appends a field whose name has been recognised already.
-    pub(crate) fn append_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
-        self.append_line(known, name, value, false);
-    }
-
-    /// Appends a field that HPACK carried.
-    pub(crate) fn append_as(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
-        self.append_line(known, name, value, sensitive);
-    }
-
-    fn append_line(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
+    /// Appends a field whose name has been recognised already; `sensitive`, if HPACK carried it so.
+    pub(crate) fn append_line(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
         self.bytes.reserve(name.len() + value.len() + 4);
         let name = self.push(name);
         self.bytes.extend_from_slice(b": ");
@@ -349,16 +340,6 @@ impl Fields {
         self.fields.iter().filter(matching).map(|f| f.value.of(&self.bytes))
     }
 
-    /// The first value of a well-known field. Never call it with [`Known::Other`].
-    pub fn known(&self, known: Known) -> Option<&[u8]> {
-        self.fields.iter().find(|f| f.live && f.known == known).map(|f| f.value.of(&self.bytes))
-    }
-
-    /// Every value of a well-known field, in order.
-    pub fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.fields.iter().filter(move |f| f.live && f.known == known).map(|f| f.value.of(&self.bytes))
-    }
-
     /// All fields in order, as kind, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
         self.fields.iter().filter(|f| f.live).map(|f| (f.known, f.name.of(&self.bytes), f.value.of(&self.bytes)))
@@ -372,8 +353,8 @@ impl Fields {
 
     /// Joins the fields of one kind into the first, with a separator.
     pub(crate) fn join(&mut self, known: Known, name: &[u8], separator: &[u8]) {
-        if self.all_known(known).nth(1).is_some() {
-            let joined = self.all_known(known).collect::<Vec<_>>().join(separator);
+        if self.get_all(known).nth(1).is_some() {
+            let joined = self.get_all(known).collect::<Vec<_>>().join(separator);
             self.set(name, &joined);
         }
     }
@@ -428,7 +409,7 @@ mod tests {
             [("Host", "a"), ("X-One", "3"), ("new", "n")].map(|(n, v)| (n.into(), v.into())).into();
         assert_eq!(all, want);
         assert_eq!(fields.get(b"hOST"), Some(&b"a"[..]));
-        assert_eq!(fields.known(Known::Host), Some(&b"a"[..]));
+        assert_eq!(fields.get(Known::Host), Some(&b"a"[..]));
         assert_eq!((fields.len(), fields.is_empty()), (3, false));
     }
 

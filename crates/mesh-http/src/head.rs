@@ -143,7 +143,7 @@ impl RequestHead {
 
     /// True for gRPC: the content type is `application/grpc` or begins with `application/grpc+` or `;`.
     pub fn is_grpc(&self) -> bool {
-        let content_type = self.fields.known(crate::Known::ContentType);
+        let content_type = self.fields.get(crate::Known::ContentType);
         content_type
             .and_then(|t| t.strip_prefix(b"application/grpc"))
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

@@ -4,7 +4,7 @@ use mesh_http::{Fields, Known};
 
 /// `grpc-status`, from the fields of an answer without a body or from the trailers.
 pub(crate) fn status(fields: &Fields) -> Option<u32> {
-    std::str::from_utf8(fields.known(Known::GrpcStatus)?).ok()?.parse().ok()
+    std::str::from_utf8(fields.get(Known::GrpcStatus)?).ok()?.parse().ok()
 }
 
 /// The HTTP status that says about the same, for judging an endpoint (Envoy's table).

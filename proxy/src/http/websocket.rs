@@ -30,7 +30,7 @@ pub(super) fn complete_response(request: &RequestHead, response: &mut ResponseHe
 }
 
 fn is_websocket(head: &RequestHead) -> bool {
-    head.upgrade && head.fields.known(Known::Upgrade).is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"))
+    head.upgrade && head.fields.get(Known::Upgrade).is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"))
 }
 
 #[cfg(test)]

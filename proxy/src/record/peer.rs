@@ -86,7 +86,7 @@ pub(crate) fn remove(head: &mut RequestHead) {
 pub(crate) fn take(head: &mut RequestHead, conn: &ConnInfo) {
     if conn.peer_identity().is_some()
         && conn.peer_workload.get().is_none()
-        && let Some(told) = head.fields.known(Known::XEnvoyPeerMetadata)
+        && let Some(told) = head.fields.get(Known::XEnvoyPeerMetadata)
         && let Some(workload) = read(told)
     {
         // Set already is as good.

@@ -75,7 +75,10 @@ impl LastSeries {
     /// same, which costs a look-up and nothing else.
     fn holds(&self, conn: &ConnInfo, record: &RequestRecord) -> bool {
         fn same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
-            one.map(Arc::as_ptr).map(<*const T>::cast::<()>) == other.map(Arc::as_ptr).map(<*const T>::cast::<()>)
+            match (one, other) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            }
         }
         same(self.cluster.as_ref(), record.cluster.as_ref())
             && same(self.endpoint.as_ref(), record.endpoint.as_ref())

@@ -112,10 +112,10 @@ fn external(head: &RequestHead, peer: &str, trusted: u32) -> String {
 }
 
 fn append_to_list(head: &mut RequestHead, name: Known, value: &[u8]) {
-    if head.fields.all_known(name).all(<[u8]>::is_empty) {
+    if head.fields.get_all(name).all(<[u8]>::is_empty) {
         return head.fields.set(name, value);
     }
-    let held = head.fields.all_known(name).filter(|held| !held.is_empty());
+    let held = head.fields.get_all(name).filter(|held| !held.is_empty());
     let list = held.chain([value]).collect::<Vec<_>>().join(&b","[..]);
     head.fields.set(name, &list);
 }

@@ -198,7 +198,7 @@ impl BodyReader {
         if self.trailers.len() == MAX_TRAILER_FIELDS {
             return Err(TOO_MANY);
         }
-        self.trailers.append_known(known, name, value);
+        self.trailers.append_line(known, name, value, false);
         self.line.clear();
         Ok(State::Trailer)
     }

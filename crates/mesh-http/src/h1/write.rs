@@ -64,7 +64,7 @@ pub fn write_response(head: &ResponseHead, to: ResponseTo, framing: BodyLength, 
 fn response_framing(head: &ResponseHead, to: ResponseTo, framing: BodyLength) -> Framing {
     if to.has_no_body(head.status) {
         let tells_length = head.status == 304 || to.head && !matches!(head.status, 100..=199 | 204);
-        let length = head.fields.known(Known::ContentLength).filter(|_| tells_length);
+        let length = head.fields.get(Known::ContentLength).filter(|_| tells_length);
         return length.and_then(chars::decimal).map_or(Framing::None, Framing::Length);
     }
     match framing {

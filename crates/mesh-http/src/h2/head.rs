@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        fields.append_as(known, name, value, field.sensitive);
+        fields.append_line(known, name, value, field.sensitive);
     }
 
     fn found(&self) -> Found {
@@ -288,7 +288,7 @@ pub(super) fn promised(body: BodyLength) -> Option<u64> {
 
 /// What a request means for its response.
 pub(super) fn asks(head: &RequestHead) -> Asks {
-    let upgrade = head.fields.known(Known::Upgrade).filter(|_| head.upgrade).map(Into::into);
+    let upgrade = head.fields.get(Known::Upgrade).filter(|_| head.upgrade).map(Into::into);
     Asks { head: head.method() == b"HEAD", tunnel: upgrade.is_some() || head.method() == b"CONNECT", upgrade }
 }
 
@@ -313,7 +313,7 @@ pub(super) fn write_request(encoder: &mut Encoder, head: &RequestHead, asks: &As
 
 /// What the client used, as far as anybody said.
 fn scheme(head: &RequestHead) -> &[u8] {
-    let forwarded = || head.fields.known(Known::XForwardedProto).filter(|proto| matches!(*proto, b"http" | b"https"));
+    let forwarded = || head.fields.get(Known::XForwardedProto).filter(|proto| matches!(*proto, b"http" | b"https"));
     match head.scheme() {
         b"" => forwarded().unwrap_or(b"http"),
         scheme => scheme,

@@ -88,7 +88,7 @@ impl Part {
     /// Its value among fields, if it is one.
     pub(super) fn of_fields<'a>(&self, fields: &'a Fields) -> Option<&'a [u8]> {
         match self {
-            Self::Known(known) => fields.known(*known),
+            Self::Known(known) => fields.get(*known),
             Self::Field(name) => fields.get(name.as_bytes()),
             _ => None,
         }
