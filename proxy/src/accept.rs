@@ -2,10 +2,12 @@
 //! asked for, and a filter chain takes it.
 
 mod chain;
+mod follow;
 mod listen;
 mod original;
 mod serve;
 mod sniff;
 
 pub use chain::{Facts, choose};
+pub(crate) use follow::{Followed, Newest};
 pub use listen::listen;

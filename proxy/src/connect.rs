@@ -10,6 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::carrier::{self, Carrier};
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Step};
 use crate::model::{Cluster, Endpoint, Snapshot, TlsWhen, UpstreamTls};
@@ -118,8 +119,15 @@ async fn secure(
     let tls = worker.tls.client(snapshot, settings, carries).map_err(failed)?;
     let name = server_name(settings.sni.as_deref(), unmapped(endpoint.address.ip()));
     let connected = tls.connect(stream, name, &test(settings)).await;
-    let (session, _) = connected.map_err(|error| failed(error.to_string()))?;
-    Ok(Stream::tls_client(Box::new(session)))
+    let (stream, session) = connected.map_err(|error| failed(error.to_string()))?;
+    let stream = Stream::tls_client(Box::new(stream));
+    if session.alpn.as_deref() != Some(carrier::ALPN.as_bytes()) {
+        return Ok(stream);
+    }
+    let mut carrier = Box::new(Carrier::made(stream, tls));
+    let refused = |_| Fault::new(Cause::ConnectFailure, Step::Connect).because("refused beside the endpoint's proxy");
+    carrier.open().await.map_err(refused)?;
+    Ok(Stream::carried(carrier))
 }
 
 /// Who the endpoint must be.

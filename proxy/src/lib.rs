@@ -9,6 +9,7 @@ pub mod admin;
 pub mod app;
 pub mod app_health;
 pub mod authz;
+mod carrier;
 pub mod config;
 pub mod conn;
 pub mod connect;

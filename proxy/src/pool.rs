@@ -1,6 +1,7 @@
 //! Connections to endpoints, kept for the next request. Each worker has its own; they hang on the endpoint's host, so that
 //! finding one costs no look-up and an endpoint that goes takes its idle connections along.
 
+pub(crate) mod carrier;
 pub(crate) mod h1;
 pub(crate) mod h2;
 mod version;
@@ -32,6 +33,7 @@ pub struct HostPool {
     idle: RefCell<Vec<Idle>>,
     patience: Cell<Patience>,
     links: RefCell<Vec<Shared>>,
+    carriers: RefCell<Vec<carrier::Idle>>,
     /// Told to the admin interface.
     opened: Cell<u64>,
     /// Open connections, idle or not.
@@ -255,7 +257,8 @@ impl HostPool {
 
     /// True if no connection is kept here but HTTP/2's that nobody uses.
     pub fn is_empty(&self) -> bool {
-        self.idle.borrow().is_empty() && self.links.borrow().iter().all(|shared| shared.link.is_empty())
+        let kept = self.idle.borrow().len() + self.carriers.borrow().len();
+        kept == 0 && self.links.borrow().iter().all(|shared| shared.link.is_empty())
     }
 
     /// Closes what was closed at the other end, and what was idle for too long.
@@ -263,6 +266,7 @@ impl HostPool {
         let now = Instant::now();
         self.idle.borrow_mut().retain_mut(|idle| idle.is_good(now, &self.patience));
         self.links.borrow_mut().retain(|shared| !shared.link.is_closing());
+        self.tidy_carriers();
     }
 }
 

@@ -1,7 +1,7 @@
 //! A byte stream, plain or under TLS, with the bytes that were read early put back in front.
 
 use std::cell::OnceCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
+
+use crate::carrier::Carrier;
 
 /// A connection as everything after `accept` and `connect` sees it.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ enum Io {
     Plain(TcpStream),
     Server(Box<server::TlsStream<Stream>>),
     Client(Box<client::TlsStream<Stream>>),
+    Carried(Box<Carrier>),
 }
 
 /// Bytes read from the socket before it was known who would read it.
@@ -51,6 +54,30 @@ impl Stream {
         Self::over(Io::Client(session))
     }
 
+    /// A connection that a carrier carries.
+    pub(crate) fn carried(carrier: Box<Carrier>) -> Self {
+        Self::over(Io::Carried(carrier))
+    }
+
+    /// The carrier, ready for the next connection, if this one was carried and has ended in both directions.
+    pub(crate) fn into_carrier(self) -> Option<Box<Carrier>> {
+        match self.io {
+            Io::Carried(carrier) if self.early.is_empty() => carrier.renewed(),
+            _ => None,
+        }
+    }
+
+    /// Tells the caller that the connection was taken by whom it is for, where that can be told.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(crate) async fn confirm(&mut self) -> io::Result<()> {
+        match &mut self.io {
+            Io::Carried(carrier) => carrier.confirm().await,
+            _ => Ok(()),
+        }
+    }
+
     fn over(io: Io) -> Self {
         Self { io, early: Early::default(), written: 0, local: OnceCell::new() }
     }
@@ -68,12 +95,18 @@ impl Stream {
         self.early = Early { bytes: [bytes, rest].concat(), taken: 0 };
     }
 
+    /// Lets the peer see a reset once this is dropped: what it was sent was not all.
+    pub(crate) fn abort(&self) {
+        let _ = self.socket().set_zero_linger();
+    }
+
     /// The socket at the bottom.
     pub fn socket(&self) -> &TcpStream {
         match &self.io {
             Io::Plain(socket) => socket,
             Io::Server(session) => session.get_ref().0.socket(),
             Io::Client(session) => session.get_ref().0.socket(),
+            Io::Carried(carrier) => carrier.stream().socket(),
         }
     }
 
@@ -83,6 +116,7 @@ impl Stream {
             Io::Plain(_) => self.written,
             Io::Server(session) => session.get_ref().0.written(),
             Io::Client(session) => session.get_ref().0.written(),
+            Io::Carried(carrier) => carrier.stream().written(),
         }
     }
 
@@ -107,7 +141,11 @@ impl Stream {
 
     /// True under TLS.
     pub fn is_tls(&self) -> bool {
-        !matches!(self.io, Io::Plain(_))
+        match &self.io {
+            Io::Plain(_) => false,
+            Io::Server(_) | Io::Client(_) => true,
+            Io::Carried(carrier) => carrier.stream().is_tls(),
+        }
     }
 }
 
@@ -138,6 +176,7 @@ impl AsyncRead for Stream {
             Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Io::Server(io) => Pin::new(io).poll_read(cx, buf),
             Io::Client(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Carried(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
 }
@@ -152,6 +191,23 @@ impl AsyncWrite for Stream {
             }
             Io::Server(io) => Pin::new(io).poll_write(cx, buf),
             Io::Client(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Carried(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    /// Under TLS all slices go into one record, as far as they fit.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Server(io) => Pin::new(io).poll_write_vectored(cx, slices),
+            Io::Client(io) => Pin::new(io).poll_write_vectored(cx, slices),
+            _ => {
+                let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+                self.poll_write(cx, first)
+            }
         }
     }
 
@@ -160,6 +216,7 @@ impl AsyncWrite for Stream {
             Io::Plain(io) => Pin::new(io).poll_flush(cx),
             Io::Server(io) => Pin::new(io).poll_flush(cx),
             Io::Client(io) => Pin::new(io).poll_flush(cx),
+            Io::Carried(io) => Pin::new(io).poll_flush(cx),
         }
     }
 
@@ -168,6 +225,7 @@ impl AsyncWrite for Stream {
             Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Io::Server(io) => Pin::new(io).poll_shutdown(cx),
             Io::Client(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Carried(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use mesh_types::Name;
 
 use crate::conn::ConnInfo;
-use crate::connect::{Use, connect};
 use crate::copy;
 use crate::fault::{Cause, Fault, Flags, Step};
 use crate::model::{Snapshot, TcpProxy};
+use crate::pool;
 use crate::record::TcpRecord;
 use crate::route;
 use crate::stream::Stream;
@@ -36,17 +36,27 @@ pub enum Early {
     Silent,
 }
 
-/// Carries a connection to its end.
-pub async fn serve(worker: &Rc<Worker>, snapshot: &Arc<Snapshot>, conn: &ConnInfo, proxy: &TcpProxy, stream: Stream) {
+/// Carries a connection to its end. Gives it back if both directions have ended in order.
+pub async fn serve(
+    worker: &Rc<Worker>,
+    snapshot: &Arc<Snapshot>,
+    conn: &ConnInfo,
+    proxy: &TcpProxy,
+    mut stream: Stream,
+) -> Option<Stream> {
     // Apart, since a connection that is carried needs no more of how it was made.
     match Box::pin(open(worker, snapshot, conn, proxy)).await {
-        Ok(opened) => carry(worker, conn, proxy, stream, opened).await,
+        Ok(opened) => {
+            stream.confirm().await.ok()?;
+            carry(worker, conn, proxy, stream, opened).await
+        }
         Err(fault) => {
             let mut record = TcpRecord::begin(None);
             record.flags = Flags::from(fault.flag());
             record.failure = Some(fault.to_string());
             worker.recorder.tcp_closed(conn, proxy, &record);
             tracing::debug!(peer = %conn.peer, destination = %conn.destination, "{fault}");
+            None
         }
     }
 }
@@ -75,7 +85,7 @@ pub async fn open(
         let context = PickContext { hash, original_destination: Some(conn.destination), tried: &tried };
         let pick = upstream.pick(&context)?;
         let permit = upstream.breakers().try_connection().ok_or_else(overflow)?;
-        match connect(worker, snapshot, &upstream.config, pick.endpoint(), Use::Tcp, conn).await {
+        match pool::carrier::bytes(worker, snapshot, conn, &pick).await {
             Ok(stream) => {
                 pick.report(Outcome::Connected);
                 return Ok(Opened { stream, cluster, pick, _permit: permit });
@@ -105,8 +115,15 @@ impl Opened {
     }
 }
 
-/// Carries bytes both ways until both sides have ended, or nothing moves for too long.
-pub async fn carry(worker: &Rc<Worker>, conn: &ConnInfo, proxy: &TcpProxy, mut stream: Stream, mut opened: Opened) {
+/// Carries bytes both ways until both sides have ended, or nothing moves for too long. Gives the caller's side back if
+/// both directions have ended in order.
+pub async fn carry(
+    worker: &Rc<Worker>,
+    conn: &ConnInfo,
+    proxy: &TcpProxy,
+    mut stream: Stream,
+    mut opened: Opened,
+) -> Option<Stream> {
     let mut record = TcpRecord::begin(Some(&opened.cluster));
     record.endpoint = Some(opened.pick.endpoint().clone());
     record.mtls = opened.stream.is_tls();
@@ -114,10 +131,19 @@ pub async fn carry(worker: &Rc<Worker>, conn: &ConnInfo, proxy: &TcpProxy, mut s
     let idle = proxy.idle_timeout.filter(|idle: &Duration| !idle.is_zero());
     let ended = copy::both_ways(&mut stream, &mut opened.stream, idle).await;
     (record.received, record.sent) = (ended.there, ended.back);
-    if let Some(fault) = ended.fault {
+    if let Some(fault) = &ended.fault {
         record.flags = Flags::from(fault.flag());
+        // Nobody may take what broke off for an end.
+        if fault.cause != Cause::StreamIdle {
+            stream.abort();
+            opened.stream.abort();
+        }
     }
     worker.recorder.tcp_closed(conn, proxy, &record);
+    ended.fault.is_none().then(|| {
+        pool::carrier::keep(opened.stream, &opened.pick);
+        stream
+    })
 }
 
 fn choose(proxy: &TcpProxy) -> Name {

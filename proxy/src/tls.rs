@@ -14,6 +14,7 @@ use mesh_tls::{
 };
 use mesh_types::Name;
 
+use crate::carrier;
 use crate::connect::Use;
 use crate::model::{DownstreamTls, SecretName, Snapshot, StringMatch, UpstreamTls};
 use source::Source;
@@ -88,11 +89,11 @@ impl Secrets {
         })
     }
 
-    /// How to take TLS from callers.
+    /// How to take TLS from callers, for a chain that carries `bytes` or one that reads HTTP.
     ///
     /// # Errors
     /// In words, if a secret or file is missing or does not parse.
-    pub fn server(&self, snapshot: &Snapshot, settings: &DownstreamTls) -> Result<ServerTls, String> {
+    pub fn server(&self, snapshot: &Snapshot, settings: &DownstreamTls, bytes: bool) -> Result<ServerTls, String> {
         let names = settings.certificates.iter().chain(&settings.client_roots);
         let client_crl = self.crl(settings.client_roots.as_ref(), settings.client_crl.as_ref());
         let from = sources(snapshot, names, client_crl.as_deref());
@@ -101,7 +102,7 @@ impl Secrets {
             client_roots: settings.client_roots.clone(),
             client_crl,
             required: settings.require_client_certificate,
-            alpn: settings.alpn.clone(),
+            alpn: alpn_served(settings, bytes),
             tls13_only: settings.tls13_only,
             tls12_only: settings.tls12_only,
         };
@@ -159,9 +160,16 @@ fn alpn_of(settings: &UpstreamTls, carries: Use) -> Vec<Box<str>> {
     let words: &[&str] = match carries {
         Use::Http1 => &["istio-http/1.1", "istio", "http/1.1"],
         Use::Http2 => &["istio-h2", "istio", "h2"],
-        Use::Tcp => &["istio"],
+        Use::Tcp => &[carrier::ALPN, "istio"],
     };
     words.iter().map(|word| (*word).into()).collect()
+}
+
+/// Where Istio's mutual TLS carries bytes, callers that know carriers are served with them.
+fn alpn_served(settings: &DownstreamTls, bytes: bool) -> Vec<Box<str>> {
+    let istio = settings.alpn.iter().any(|word| &**word == "istio");
+    let carrier = (bytes && istio).then(|| carrier::ALPN.into());
+    carrier.into_iter().chain(settings.alpn.iter().cloned()).collect()
 }
 
 fn wire_alpn(words: &[Box<str>]) -> Vec<Vec<u8>> {

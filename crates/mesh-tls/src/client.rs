@@ -62,6 +62,11 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config) })
     }
 
+    /// True for the same value and its clones.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// Opens TLS over `io`. `name` is sent as server name, unless it is an IP address; it is not itself a test of the
     /// server (see [`PeerTest::Name`] for that). The caller bounds the time.
     ///

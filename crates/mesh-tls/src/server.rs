@@ -75,6 +75,11 @@ impl ServerTls {
         Ok(Self { config: Arc::new(config) })
     }
 
+    /// True for the same value and its clones.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// Takes TLS over `io`. `test` is put to clients that show a certificate. The caller bounds the time.
     ///
     /// # Errors

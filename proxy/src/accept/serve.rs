@@ -5,13 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_tls::ServerTls;
 use mesh_types::Name;
 use tokio::net::TcpStream;
 
 use super::chain::{Facts, choose};
+use super::follow::Followed;
 use super::original;
 use super::sniff::{self, Sniffed};
 use crate::authz::{self, Subject};
+use crate::carrier;
 use crate::conn::{ConnInfo, PeerTls};
 use crate::http::{self, Live};
 use crate::model::{DownstreamTls, FilterChain, Listener, ListenerKind, Snapshot, Terminal, Transport};
@@ -40,15 +43,20 @@ pub(super) async fn connection(
 ) -> Result<(), String> {
     // Apart, since a connection that is served carries no more of how it was taken.
     let Some(taken) = Box::pin(take(worker, listener, socket, peer)).await? else { return Ok(()) };
-    let Taken { snapshot, conn, facts, chain, stream, opened } = taken;
-    match (&chain.terminal, opened) {
+    let Taken { snapshot, conn, facts, chain, stream, way } = taken;
+    match (&chain.terminal, way) {
         (Terminal::Http(settings), _) => {
             let live = Live::new(settings.clone(), facts, snapshot.version);
             drop((snapshot, chain));
             http::serve(worker, &Rc::new(conn), live, stream).await;
         }
-        (Terminal::Tcp(proxy), Some(opened)) => tcp::carry(worker, &conn, proxy, stream, opened).await,
-        (Terminal::Tcp(proxy), None) => tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
+        (Terminal::Tcp(_), Way::Carrier(tls)) => {
+            let followed = Followed::new(facts, None);
+            drop(snapshot);
+            return carrier::serve(worker, conn, (followed, chain), tls, stream).await;
+        }
+        (Terminal::Tcp(proxy), Way::Opened(opened)) => _ = tcp::carry(worker, &conn, proxy, stream, opened).await,
+        (Terminal::Tcp(proxy), Way::Ahead) => _ = tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
     }
     Ok(())
 }
@@ -60,8 +68,17 @@ struct Taken {
     facts: Facts,
     chain: Arc<FilterChain>,
     stream: Stream,
-    /// For bytes, the endpoint's end if it was opened already.
-    opened: Option<tcp::Opened>,
+    way: Way,
+}
+
+/// How far a connection that was taken is.
+enum Way {
+    /// All is still to be done.
+    Ahead,
+    /// The endpoint's end was opened already.
+    Opened(tcp::Opened),
+    /// It is a carrier, under these settings: each connection that it brings is to be let in by itself.
+    Carrier(ServerTls),
 }
 
 /// Finds the chain that takes a connection, and terminates TLS. `None` if nobody needs to serve it.
@@ -98,7 +115,7 @@ async fn take(
             First::Endpoint(chain, opened) => {
                 let stream = Stream::plain(socket).with_early(early);
                 conn.audited = authz::audited(&chain.rbac, &Subject { conn: &conn, head: None });
-                return Ok(Some(Taken { snapshot, conn, facts, chain, stream, opened: Some(opened) }));
+                return Ok(Some(Taken { snapshot, conn, facts, chain, stream, way: Way::Opened(opened) }));
             }
         }
     }
@@ -107,12 +124,17 @@ async fn take(
         choose(&listener, &facts).ok_or_else(|| format!("no filter chain of {} takes it", listener.name))?.clone();
     let mut stream = Stream::plain(socket).with_early(early);
     if let Some(settings) = &chain.tls {
-        stream = terminate(worker, &snapshot, settings, stream, &mut conn).await?;
+        let bytes = matches!(chain.terminal, Terminal::Tcp(_));
+        let tls = worker.tls.server(&snapshot, settings, bytes)?;
+        stream = terminate(&tls, settings, stream, &mut conn).await?;
+        if conn.tls.as_ref().is_some_and(|tls| tls.alpn.as_deref() == Some(carrier::ALPN)) {
+            return Ok(Some(Taken { snapshot, conn, facts, chain, stream, way: Way::Carrier(tls) }));
+        }
     }
     authz::check(&chain.rbac, &Subject { conn: &conn, head: None })
         .map_err(|fault| format!("refused: {}", fault.details()))?;
     conn.audited = authz::audited(&chain.rbac, &Subject { conn: &conn, head: None });
-    Ok(Some(Taken { snapshot, conn, facts, chain, stream, opened: None }))
+    Ok(Some(Taken { snapshot, conn, facts, chain, stream, way: Way::Ahead }))
 }
 
 /// The listener of the destination, asked for if it is not known; else the one that captured the connection.
@@ -195,13 +217,11 @@ async fn first_bytes(
 }
 
 async fn terminate(
-    worker: &Rc<Worker>,
-    snapshot: &Snapshot,
+    server: &ServerTls,
     settings: &DownstreamTls,
     stream: Stream,
     conn: &mut ConnInfo,
 ) -> Result<Stream, String> {
-    let server = worker.tls.server(snapshot, settings)?;
     let test = tls::client_test(settings);
     let accepted = tokio::time::timeout(HANDSHAKE, server.accept(stream, &test)).await;
     let (stream, session) =

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::accept::{Facts, choose};
-use crate::authz::{self, Subject};
+use crate::accept::{Facts, Followed, Newest};
 use crate::conn::ConnInfo;
 use crate::model::{HttpConnection, Terminal};
 use crate::worker::Worker;
@@ -12,39 +11,34 @@ use crate::worker::Worker;
 /// A connection's settings, followed from request to request.
 pub struct Live {
     http: Arc<HttpConnection>,
-    /// By which the chain is chosen again; `None` for settings that never change.
-    facts: Option<Facts>,
-    version: u64,
+    /// `None` for settings that never change.
+    followed: Option<Followed>,
 }
 
 impl Live {
     /// Settings that came with a snapshot of this version, for a connection of which this is known.
     pub fn new(http: Arc<HttpConnection>, facts: Facts, version: u64) -> Self {
-        Self { http, facts: Some(facts), version }
+        Self { http, followed: Some(Followed::new(facts, Some(version))) }
     }
 
     /// Settings that never change.
     pub fn fixed(http: Arc<HttpConnection>) -> Self {
-        Self { http, facts: None, version: 0 }
+        Self { http, followed: None }
     }
 
     /// The settings for the next request; `None` if the connection may not go on: a policy forbids it now, or it is in
     /// plain text where TLS has become a must. A listener that is gone leaves its connections as they are.
     pub(crate) fn newest(&mut self, worker: &Worker, conn: &ConnInfo) -> Option<Arc<HttpConnection>> {
-        let Some(facts) = &self.facts else { return Some(self.http.clone()) };
-        let snapshot = worker.snapshot();
-        if snapshot.version == self.version {
-            return Some(self.http.clone());
-        }
-        self.version = snapshot.version;
-        let Some(listener) = snapshot.listeners.get(&conn.listener) else { return Some(self.http.clone()) };
-        let chain = choose(listener, facts)?;
-        if chain.tls.is_some() && conn.tls.is_none() {
-            return None;
-        }
-        authz::check(&chain.rbac, &Subject { conn, head: None }).ok()?;
-        if let Terminal::Http(http) = &chain.terminal {
-            self.http = http.clone();
+        if let Some(followed) = &mut self.followed {
+            match followed.newest(&worker.snapshot(), conn) {
+                Newest::AsBefore => {}
+                Newest::Refused(_) => return None,
+                Newest::Chain(chain) => {
+                    if let Terminal::Http(http) = &chain.terminal {
+                        self.http = http.clone();
+                    }
+                }
+            }
         }
         Some(self.http.clone())
     }
