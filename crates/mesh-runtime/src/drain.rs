@@ -1,13 +1,24 @@
 //! Ending in order: work is told to finish, and the end waits for it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Tells how far the drain is, and hands out guards. Clones share one state and do not hold the end up.
 #[derive(Clone, Debug)]
 pub struct Drain {
     stage: watch::Sender<Stage>,
-    running: watch::Sender<usize>,
+    running: Arc<Running>,
+}
+
+/// What the end waits for: counted for every connection, and looked at once.
+#[derive(Debug, Default)]
+struct Running {
+    count: AtomicUsize,
+    /// Told whenever nothing runs any more.
+    ended: Notify,
 }
 
 /// How far it is.
@@ -29,13 +40,13 @@ pub struct DrainTrigger {
 /// A piece of work that the end of the drain waits for; drop it when the work is done.
 #[derive(Debug)]
 pub struct DrainGuard {
-    running: watch::Sender<usize>,
+    running: Arc<Running>,
 }
 
 impl Drain {
     /// A drain that has not begun, and the right to begin it.
     pub fn new() -> (DrainTrigger, Self) {
-        let drain = Self { stage: watch::Sender::new(Stage::Running), running: watch::Sender::new(0) };
+        let drain = Self { stage: watch::Sender::new(Stage::Running), running: Arc::default() };
         (DrainTrigger { drain: drain.clone() }, drain)
     }
 
@@ -61,13 +72,13 @@ impl Drain {
 
     /// Counts a piece of work that the end of the drain is to wait for.
     pub fn guard(&self) -> DrainGuard {
-        self.running.send_modify(|running| *running += 1);
+        self.running.count.fetch_add(1, Ordering::SeqCst);
         DrainGuard { running: self.running.clone() }
     }
 
     /// How many pieces of work run.
     pub fn running(&self) -> usize {
-        *self.running.borrow()
+        self.running.count.load(Ordering::SeqCst)
     }
 }
 
@@ -92,13 +103,22 @@ impl DrainTrigger {
 
     /// Waits until no guard is left. Bound it with a time-out of your own.
     pub async fn finished(&self) {
-        let _ = self.drain.running.subscribe().wait_for(|running| *running == 0).await;
+        loop {
+            // Listened for before the count is read, so that no end is missed between the two.
+            let ended = self.drain.running.ended.notified();
+            if self.drain.running() == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 }
 
 impl Drop for DrainGuard {
     fn drop(&mut self) {
-        self.running.send_modify(|running| *running -= 1);
+        if self.running.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.running.ended.notify_waiters();
+        }
     }
 }
 

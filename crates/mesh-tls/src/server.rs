@@ -72,6 +72,8 @@ impl ServerTls {
             .with_cert_resolver(resolver(settings.certificates)?);
         config.alpn_protocols = settings.alpn;
         config.ticketer = Ticketer::new()?;
+        // Many callers put SHA-384 first, which would be a tenth of the handshake (see [`provider`]).
+        config.ignore_client_order = true;
         Ok(Self { config: Arc::new(config) })
     }
 

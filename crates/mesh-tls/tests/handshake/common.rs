@@ -11,6 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SanType,
 };
+use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -72,6 +73,10 @@ impl Authority {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    pub(crate) fn root(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
     }
 
     pub(crate) fn roots(&self) -> Roots {

@@ -259,6 +259,28 @@ async fn a_client_certificate_does_not_serve() {
 }
 
 #[tokio::test]
+async fn the_cheapest_suite_is_spoken_whatever_a_caller_prefers() {
+    let authority = Authority::new("mesh");
+    let server = server(authority.server("shop.example.com"), ClientAuth::None);
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    assert_eq!(provider.cipher_suites[0].suite(), rustls::CipherSuite::TLS13_AES_256_GCM_SHA384, "what is preferred");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.root()).unwrap();
+    let stranger = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(stranger));
+    let connecting = connector.connect("shop.example.com".try_into().unwrap(), far);
+    let (taken, opened) = tokio::join!(server.accept(near, &PeerTest::Any), connecting);
+    taken.unwrap();
+    let suite = opened.unwrap().get_ref().1.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+}
+
+#[tokio::test]
 async fn versions_are_held_to() {
     let authority = Authority::new("mesh");
     let new_only = ServerSettings {
