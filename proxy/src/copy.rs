@@ -71,6 +71,12 @@ struct Way {
     bytes: u64,
 }
 
+impl Drop for Way {
+    fn drop(&mut self) {
+        buffer::keep_block(std::mem::take(&mut self.buffer));
+    }
+}
+
 impl Way {
     fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
         loop {

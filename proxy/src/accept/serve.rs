@@ -26,6 +26,8 @@ use crate::xds::DemandError;
 
 /// A handshake takes no longer (Istio's `transport_socket_connect_timeout`).
 const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Room for a usual ClientHello or request.
+const FIRST_BYTES: usize = 2048;
 /// A caller that has something to say first has said it by then. After it the endpoint is listened to as well.
 const FIRST_WORD: Duration = Duration::from_millis(1);
 /// The same where the port is HTTP's or TLS' by declaration, so that a caller who lingers costs strangers no connection.
@@ -103,7 +105,7 @@ async fn take(
     let mut conn = ConnInfo { local, ..ConnInfo::new(listener.kind, listener.name.clone(), peer, destination) };
     let mut facts =
         Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
-    let mut early = Vec::new();
+    let mut early = Vec::with_capacity(FIRST_BYTES);
     if listener.inspect.tls || listener.inspect.http {
         match first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early)).await? {
             // Nobody listens to HTTP or TLS without asking first.

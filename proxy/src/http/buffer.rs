@@ -32,7 +32,9 @@ fn take(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>) -> Option<Vec<u8>> {
 }
 
 fn keep(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>, block: Vec<u8>) {
-    shelf.with_borrow_mut(|blocks| {
+    // A thread that ends keeps nothing.
+    let _ = shelf.try_with(|blocks| {
+        let mut blocks = blocks.borrow_mut();
         if blocks.len() < KEPT {
             blocks.push(block);
         }
@@ -90,10 +92,15 @@ impl Input {
     /// Gives the memory back if nothing is there: for connections that wait.
     pub(crate) fn rest(&mut self) {
         if self.is_empty() && !self.block.is_empty() {
-            let block = std::mem::take(&mut self.block);
             (self.start, self.end) = (0, 0);
-            keep_block(block);
+            keep_block(std::mem::take(&mut self.block));
         }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        keep_block(std::mem::take(&mut self.block));
     }
 }
 
@@ -135,12 +142,22 @@ impl Output {
     /// Gives the memory back if nothing is there.
     pub(crate) fn rest(&mut self) {
         if self.is_empty() && self.bytes.capacity() > 0 {
-            let mut bytes = std::mem::take(self).bytes;
-            if bytes.capacity() <= READ {
-                bytes.clear();
-                keep(&TAILS, bytes);
-            }
+            self.written = 0;
+            keep_tail(std::mem::take(&mut self.bytes));
         }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        keep_tail(std::mem::take(&mut self.bytes));
+    }
+}
+
+fn keep_tail(mut bytes: Vec<u8>) {
+    if (1..=READ).contains(&bytes.capacity()) {
+        bytes.clear();
+        keep(&TAILS, bytes);
     }
 }
 

@@ -147,10 +147,13 @@ fn element(hash: &str, uris: &[String], identity: Option<&str>) -> Box<str> {
 /// A random UUID (RFC 9562, version 4).
 fn uuid() -> [u8; 36] {
     let bits = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (4 << 76) | (2 << 62);
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Between the hyphens.
+    const AT: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let mut text = [b'-'; 36];
-    let digits = text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23));
-    for (position, (_, digit)) in digits.enumerate() {
-        *digit = b"0123456789abcdef"[(bits >> (124 - 4 * position)) as usize & 15];
+    for (at, byte) in AT.into_iter().zip(bits.to_be_bytes()) {
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 15)];
     }
     text
 }

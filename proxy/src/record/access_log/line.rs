@@ -223,14 +223,28 @@ fn upstream(endpoint: Option<&Endpoint>, out: &mut Vec<u8>) {
 /// As its `Display`, which takes several times as long: a line has four of them.
 fn address(address: SocketAddr, out: &mut Vec<u8>) {
     let SocketAddr::V4(v4) = address else { return show(address, out) };
-    for (position, octet) in v4.ip().octets().into_iter().enumerate() {
-        if position > 0 {
-            out.push(b'.');
-        }
-        number(octet.into(), out);
+    let mut text = [0; "255.255.255.255:65535".len()];
+    let mut end = 0;
+    for octet in v4.ip().octets() {
+        end = digits(octet.into(), &mut text, end);
+        text[end] = b'.';
+        end += 1;
     }
-    out.push(b':');
-    number(v4.port().into(), out);
+    text[end - 1] = b':';
+    end = digits(v4.port(), &mut text, end);
+    out.extend_from_slice(&text[..end]);
+}
+
+/// Writes a number from `at` on, and tells its end.
+fn digits(number: u16, text: &mut [u8], mut at: usize) -> usize {
+    for power in [10_000, 1000, 100, 10] {
+        if number >= power {
+            text[at] = b'0' + (number / power % 10) as u8;
+            at += 1;
+        }
+    }
+    text[at] = b'0' + (number % 10) as u8;
+    at + 1
 }
 
 /// As a string of JSON.
@@ -292,6 +306,16 @@ mod tests {
     use crate::fault::Flag;
     use crate::model::ListenerKind;
     use mesh_http::ResponseHead;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn addresses_are_as_rust_shows_them(ip in any::<[u8; 4]>(), port in any::<u16>()) {
+            let mut out = Vec::new();
+            address((ip, port).into(), &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), SocketAddr::from((ip, port)).to_string());
+        }
+    }
 
     fn conn() -> ConnInfo {
         let address = |last| SocketAddr::from(([10, 0, 0, last], 80));
