@@ -11,12 +11,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
 use crate::carrier::Carrier;
+use crate::http::buffer;
 
 /// A connection as everything after `accept` and `connect` sees it.
 #[derive(Debug)]
 pub struct Stream {
     io: Io,
     early: Early,
+    /// More is read from the socket than is asked for, if it is there.
+    reads_ahead: bool,
     /// Bytes given to the socket; those of a session are counted by the stream below it.
     written: u64,
     /// Asked for once.
@@ -31,11 +34,13 @@ enum Io {
     Carried(Box<Carrier>),
 }
 
-/// Bytes read from the socket before it was known who would read it.
+/// Bytes read from the socket before somebody asked for them.
 #[derive(Debug, Default)]
 struct Early {
     bytes: Vec<u8>,
     taken: usize,
+    /// Of the bytes, as far as they were read.
+    end: usize,
 }
 
 impl Stream {
@@ -79,20 +84,26 @@ impl Stream {
     }
 
     fn over(io: Io) -> Self {
-        Self { io, early: Early::default(), written: 0, local: OnceCell::new() }
+        Self { io, early: Early::default(), reads_ahead: false, written: 0, local: OnceCell::new() }
+    }
+
+    /// The same, for a reader that asks for little at a time: rustls takes 4 KiB of a record of 16.
+    #[must_use]
+    pub(crate) fn reading_ahead(self) -> Self {
+        Self { reads_ahead: true, ..self }
     }
 
     /// The same, with bytes that will be read first.
     #[must_use]
     pub fn with_early(mut self, bytes: Vec<u8>) -> Self {
-        self.early = Early { bytes, taken: 0 };
+        self.early = Early { end: bytes.len(), bytes, taken: 0 };
         self
     }
 
     /// Puts bytes back that were read ahead of their reader.
     pub fn put_back(&mut self, bytes: Vec<u8>) {
-        let rest = self.early.bytes.split_off(self.early.taken);
-        self.early = Early { bytes: [bytes, rest].concat(), taken: 0 };
+        let all = [&bytes, self.early.rest()].concat();
+        self.early = Early { end: all.len(), bytes: all, taken: 0 };
     }
 
     /// Lets the peer see a reset once this is dropped: what it was sent was not all.
@@ -151,12 +162,30 @@ impl Stream {
 
 impl Early {
     fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
+        self.taken == self.end
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..self.end]
+    }
+
+    /// Reads as much as a block holds. Nothing is there after the end.
+    fn fill(&mut self, cx: &mut Context<'_>, socket: &mut TcpStream) -> Poll<io::Result<()>> {
+        let mut block = buffer::block();
+        let mut room = ReadBuf::new(&mut block);
+        let read = Pin::new(socket).poll_read(cx, &mut room);
+        let end = room.filled().len();
+        if end == 0 {
+            buffer::keep_block(block);
+            return read;
+        }
+        *self = Self { bytes: block, taken: 0, end };
+        read
     }
 
     /// Gives as much as fits; frees the memory with the last byte.
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
-        let rest = &self.bytes[self.taken..];
+        let rest = self.rest();
         let fitting = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..fitting]);
         self.taken += fitting;
@@ -166,13 +195,25 @@ impl Early {
     }
 }
 
+impl Drop for Early {
+    fn drop(&mut self) {
+        buffer::keep_block(std::mem::take(&mut self.bytes));
+    }
+}
+
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() {
-            self.early.give(buf);
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.early.is_empty() {
+            this.early.give(buf);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.io {
+        match &mut this.io {
+            Io::Plain(io) if this.reads_ahead && buf.remaining() < buffer::READ => {
+                ready!(this.early.fill(cx, io))?;
+                this.early.give(buf);
+                Poll::Ready(Ok(()))
+            }
             Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Io::Server(io) => Pin::new(io).poll_read(cx, buf),
             Io::Client(io) => Pin::new(io).poll_read(cx, buf),

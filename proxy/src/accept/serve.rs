@@ -225,7 +225,7 @@ async fn terminate(
     conn: &mut ConnInfo,
 ) -> Result<Stream, String> {
     let test = tls::client_test(settings);
-    let accepted = tokio::time::timeout(HANDSHAKE, server.accept(stream, &test)).await;
+    let accepted = tokio::time::timeout(HANDSHAKE, server.accept(stream.reading_ahead(), &test)).await;
     let (stream, session) =
         accepted.map_err(|_| "the TLS handshake took too long")?.map_err(|error| error.to_string())?;
     conn.sni = session.server_name.clone().or(conn.sni.take());
