@@ -5,8 +5,6 @@ mod ambiguous;
 mod ingress;
 mod references;
 
-use std::sync::Arc;
-
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::object::{AnyObject, Object};
 use crate::objects::Objects;
@@ -22,12 +20,12 @@ pub(crate) fn findings(objects: &Objects) -> Vec<Diagnostic> {
 
 /// True if both say the same, since they have the same of all that is looked at.
 pub(crate) fn same(one: &Objects, other: &Objects) -> bool {
-    Arc::ptr_eq(&one.virtual_services, &other.virtual_services)
-        && Arc::ptr_eq(&one.service_entries, &other.service_entries)
-        && Arc::ptr_eq(&one.mesh_configs, &other.mesh_configs)
-        && Arc::ptr_eq(&one.ingresses, &other.ingresses)
-        && Arc::ptr_eq(&one.ingress_classes, &other.ingress_classes)
-        && Arc::ptr_eq(&one.services, &other.services)
+    one.virtual_services.ptr_eq(&other.virtual_services)
+        && one.service_entries.ptr_eq(&other.service_entries)
+        && one.mesh_configs.ptr_eq(&other.mesh_configs)
+        && one.ingresses.ptr_eq(&other.ingresses)
+        && one.ingress_classes.ptr_eq(&other.ingress_classes)
+        && one.services.ptr_eq(&other.services)
 }
 
 fn warning<T>(object: &Object<T>, code: Code, path: &FieldPath, message: String) -> Diagnostic

@@ -36,7 +36,7 @@ pub(crate) fn within<T: Clone>(table: &Table<T>, namespaces: &BTreeSet<Arc<str>>
         return table.clone();
     }
     let kept = table.iter().filter(|(key, _)| is_in(&key.namespace));
-    Arc::new(kept.map(|(key, object)| (key.clone(), object.clone())).collect())
+    kept.map(|(key, object)| (key.clone(), object.clone())).collect()
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ spec: {ports: [{port: 15012}]}
         let names: Vec<_> = seen.services.keys().map(|key| &*key.name).collect();
         assert_eq!(names, ["istiod", "a"]);
         assert_eq!(seen.namespaces.len(), 2);
-        assert!(Arc::ptr_eq(&all.config_maps, &seen.config_maps));
+        assert!(all.config_maps.ptr_eq(&seen.config_maps));
         let nothing_said = objects(&MESH.replace("discoverySelectors: [{matchLabels: {mesh: 'yes'}}]", ""));
         assert!(nothing_said.discovered().is_none());
         assert_eq!(nothing_said.discovered_namespaces().len(), 2);

@@ -11,8 +11,6 @@ mod class;
 mod gateway;
 mod routes;
 
-use std::sync::Arc;
-
 use crate::api::Gateway;
 use crate::object::Object;
 use crate::objects::{Key, Objects, Table};
@@ -43,7 +41,6 @@ impl Objects {
 
 /// Adds what was made. What somebody wrote under the same name stays.
 fn add<T: Clone>(table: &mut Table<T>, made: Vec<Object<T>>) {
-    let table = Arc::make_mut(table);
     for object in made {
         let key = Key { namespace: object.meta.namespace.clone(), name: object.meta.name.clone() };
         table.entry(key).or_insert(object);

@@ -14,7 +14,7 @@ use crate::node::Position;
 /// An object: who it is and what it says. Cheap to clone.
 ///
 /// Two objects are equal if they say the same; where they were read from does not matter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Object<T> {
     /// Who it is.
     pub meta: Arc<Meta>,
@@ -50,6 +50,17 @@ pub struct Source {
     pub file: Arc<str>,
     /// Where in the file it begins.
     pub position: Position,
+}
+
+impl<T: PartialEq> PartialEq for Object<T> {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(&self.meta, &other.meta) && is_same(&self.spec, &other.spec)
+    }
+}
+
+/// What is shared is the same, without being looked at.
+fn is_same<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 impl PartialEq for Meta {

@@ -1,7 +1,9 @@
 //! All objects at one moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use crate::api;
 use crate::diagnostic::ObjectRef;
@@ -18,20 +20,20 @@ pub struct Key {
     pub name: Arc<str>,
 }
 
-/// Objects of one kind.
-pub type Table<T> = Arc<BTreeMap<Key, Object<T>>>;
+/// Objects of one kind, in order. A copy shares all that is not changed in it.
+pub type Table<T> = OrdMap<Key, Object<T>>;
 
 /// Implements the tables.
 macro_rules! tables {
     ($( $(#[$doc:meta])* $field:ident : $kind:ident ),* $(,)?) => {
-        /// All objects at one moment, by kind. Cheap to clone; a table that did not change keeps its pointer.
+        /// All objects at one moment, by kind. Cheap to clone; a table that did not change keeps its root.
         #[derive(Clone, Debug, Default)]
         pub struct Objects { $( $(#[$doc])* pub $field: Table<api::$kind>, )* }
 
         impl Objects {
             /// The objects of a list; of two with the same name the later one counts.
             pub fn new(objects: impl IntoIterator<Item = AnyObject>) -> Self {
-                $( let mut $field = BTreeMap::new(); )*
+                $( let mut $field = Table::new(); )*
                 for object in objects {
                     let reference = object.reference();
                     let key = Key { namespace: reference.namespace, name: reference.name };
@@ -39,19 +41,19 @@ macro_rules! tables {
                         $( AnyObject::$kind(object) => drop($field.insert(key, object)), )*
                     }
                 }
-                Self { $( $field: Arc::new($field), )* }
+                Self { $( $field, )* }
             }
 
-            /// Takes the tables of `previous` where they say the same, so that pointers tell what changed.
+            /// Takes the tables of `previous` where they say the same, so that roots tell what changed.
             #[must_use]
             pub fn sharing(mut self, previous: &Self) -> Self {
-                $( if !Arc::ptr_eq(&self.$field, &previous.$field) && self.$field == previous.$field {
+                $( if !self.$field.ptr_eq(&previous.$field) && self.$field == previous.$field {
                     self.$field = previous.$field.clone();
                 } )*
                 self
             }
 
-            /// Puts an object in, or over its last version. True if that changes anything; other tables keep their pointers.
+            /// Puts an object in, or over its last version. True if that changes anything; other tables keep their roots.
             pub(crate) fn insert(&mut self, object: AnyObject) -> bool {
                 let reference = object.reference();
                 let key = Key { namespace: reference.namespace, name: reference.name };
@@ -60,7 +62,7 @@ macro_rules! tables {
                         if self.$field.get(&key) == Some(&object) {
                             return false;
                         }
-                        Arc::make_mut(&mut self.$field).insert(key, object);
+                        self.$field.insert(key, object);
                     } )*
                 }
                 true
@@ -70,7 +72,7 @@ macro_rules! tables {
             pub(crate) fn remove(&mut self, reference: &ObjectRef) -> bool {
                 let key = Key { namespace: reference.namespace.clone(), name: reference.name.clone() };
                 match reference.kind {
-                    $( Kind::$kind => self.$field.contains_key(&key) && Arc::make_mut(&mut self.$field).remove(&key).is_some(), )*
+                    $( Kind::$kind => self.$field.contains_key(&key) && self.$field.remove(&key).is_some(), )*
                 }
             }
 
@@ -87,7 +89,7 @@ macro_rules! tables {
 
             /// True if both hold the very same tables.
             pub fn same_as(&self, other: &Self) -> bool {
-                true $( && Arc::ptr_eq(&self.$field, &other.$field) )*
+                true $( && self.$field.ptr_eq(&other.$field) )*
             }
         }
     };

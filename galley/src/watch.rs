@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -108,13 +108,13 @@ impl Directory {
 
     /// Reads a file if it changed, and says which objects that concerns.
     fn read_file(&mut self, path: &Path, concerned: &mut BTreeSet<ObjectRef>) -> bool {
-        let name: Arc<str> = path.strip_prefix(&self.path).unwrap_or(path).display().to_string().into();
         let held = self.files.get(path);
         let data = std::fs::metadata(path);
         let stamp = data.as_ref().ok().and_then(Stamp::of);
         if stamp.is_some() && held.is_some_and(|file| file.stamp == stamp) {
             return false;
         }
+        let name: Arc<str> = path.strip_prefix(&self.path).unwrap_or(path).display().to_string().into();
         let text = data.and_then(|data| {
             if data.len() > LARGEST {
                 return Err(std::io::Error::other(format!("has more than {LARGEST} bytes")));
@@ -301,6 +301,8 @@ impl Writing {
             return false;
         }
         match event.kind {
+            // Of both names was told before, one by one.
+            EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return false,
             EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Name(_))
             | EventKind::Remove(_) => self.paths.retain(|path| !event.paths.contains(path)),
@@ -380,7 +382,7 @@ mod tests {
         assert_eq!(directory.state().objects.services.values().next(), before.services.values().next());
         let said = directory.state().diagnostics[0].to_string();
         assert_eq!(said, "a.yaml:6:3: error: Service default/a: spec.port: unknown field; did you mean `ports`?");
-        assert!(Arc::ptr_eq(&before.pods, &directory.state().objects.pods));
+        assert!(before.pods.ptr_eq(&directory.state().objects.pods));
         write("a.yaml", "a: [");
         assert!(directory.read().unwrap());
         assert_eq!(names(&directory), ["a", "b"]);

@@ -28,6 +28,9 @@ use crate::world::World;
 /// A proxy that names more than this is refused.
 const MOST_NAMES: usize = 200_000;
 
+/// Responses of a connection that wait for the network.
+const WAITING: usize = 16;
+
 /// The server of delta ADS. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
@@ -103,7 +106,7 @@ impl AggregatedDiscoveryService for Server {
             first.node.clone().ok_or_else(|| Status::invalid_argument("the first request must name the node"))?;
         let proxy = Proxy::from_node(&node).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let grant = self.authenticate.authenticate(&metadata, &proxy).await?;
-        let (sender, responses) = mpsc::channel(16);
+        let (sender, responses) = mpsc::channel(WAITING);
         let mut world = self.world.clone();
         let view = View::new(world.borrow_and_update().clone(), proxy.clone());
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +124,7 @@ impl AggregatedDiscoveryService for Server {
             name: proxy.id.to_string(),
         };
         tokio::spawn(connection.run(first, requests));
-        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses).map(|response| Ok(*response?)))))
     }
 }
 
@@ -145,7 +148,8 @@ struct Connection {
     grant: Grant,
     progress: Progress,
     world: watch::Receiver<Arc<World>>,
-    sender: mpsc::Sender<Result<ads::DeltaDiscoveryResponse, Status>>,
+    /// Boxed, since a channel has room for more than it lets wait.
+    sender: mpsc::Sender<Result<Box<ads::DeltaDiscoveryResponse>, Status>>,
     held: BTreeMap<Kind, Subscription>,
     view: View,
     nonce: u64,
@@ -296,7 +300,7 @@ impl Connection {
             removed_resources: lacking.removed,
             ..Default::default()
         };
-        self.sender.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy went away"))
+        self.sender.send(Ok(Box::new(response))).await.map_err(|_| Status::cancelled("the proxy went away"))
     }
 }
 

@@ -62,6 +62,7 @@ const HOST: Refused = Refused::new(400, "http1.invalid_host");
 const LENGTH_AND_CHUNKED: Refused = Refused::new(400, "http1.content_length_and_chunked_not_allowed");
 const LENGTH: Refused = Refused::new(400, "http1.content_length_not_allowed");
 const CODING: Refused = Refused::new(501, "http1.invalid_transfer_encoding");
+const ENDLESS: Refused = Refused::new(400, "http1.invalid_transfer_encoding");
 const CODING_NOT_ALLOWED: Refused = Refused::new(400, "http1.transfer_encoding_not_allowed");
 const CONNECTION: Refused = Refused::new(400, "http1.connection_header_rejected");
 const TOO_LARGE: Refused = Refused::new(431, "http1.headers_too_large");
@@ -120,13 +121,17 @@ impl Facts {
         }
     }
 
-    /// A `Transfer-Encoding`: `chunked`, once, and nothing else.
+    /// A `Transfer-Encoding`: `chunked`, once, and nothing else. Other codings before it are not implemented; unless it is
+    /// the last, and only there, nobody knows where the body ends (RFC 9112, sections 6.1 and 6.3).
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refused> {
-        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(CODING);
+        let is_chunked = |coding: &[u8]| chars::trim(coding).eq_ignore_ascii_case(b"chunked");
+        if !self.chunked && is_chunked(value) {
+            self.chunked = true;
+            return Ok(());
         }
-        self.chunked = true;
-        Ok(())
+        let mut codings = value.split(|&byte| byte == b',');
+        let ends = codings.next_back().is_some_and(is_chunked) && !self.chunked && !codings.any(is_chunked);
+        Err(if ends { CODING } else { ENDLESS })
     }
 
     fn connection(&mut self, value: &[u8]) -> Result<(), Refused> {

@@ -59,6 +59,7 @@ fn what_is_ambiguous_or_malformed_is_refused() {
     let host = (400, "http1.invalid_host");
     let length = (400, "http1.content_length_not_allowed");
     let coding = (501, "http1.invalid_transfer_encoding");
+    let endless = (400, "http1.invalid_transfer_encoding");
     let both = (400, "http1.content_length_and_chunked_not_allowed");
     let table = [
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", both),
@@ -70,9 +71,9 @@ fn what_is_ambiguous_or_malformed_is_refused() {
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\n", length),
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\n", length),
         ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", coding),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", coding),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", coding),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", coding),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", endless),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", endless),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", endless),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", (400, "http1.transfer_encoding_not_allowed")),
         ("GET / HTTP/1.1\nHost: x\r\n\r\n", codec),
         ("GET / HTTP/1.1\r\nHost: x\n\r\n", codec),

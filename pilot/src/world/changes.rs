@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use galley::api::{EndpointSlice, VirtualService};
 use galley::{Key, Object, Objects, Table};
+use imbl::ordmap::DiffItem;
 
 use super::{full_host, host_matches};
 
@@ -135,27 +136,12 @@ fn delegates(root: &Object<VirtualService>, to: &Object<VirtualService>) -> bool
 
 /// The objects, old and new, that are not the same in both tables.
 fn changed<'a, T: PartialEq>(one: &'a Table<T>, other: &'a Table<T>) -> Vec<&'a Object<T>> {
-    if Arc::ptr_eq(one, other) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let mut others = other.iter().peekable();
-    for (key, object) in one.iter() {
-        while let Some((_, added)) = others.next_if(|(other, _)| *other < key) {
-            found.push(added);
-        }
-        match others.next_if(|(other, _)| *other == key) {
-            Some((_, held)) if is_same(object, held) => {}
-            Some((_, held)) => found.extend([object, held]),
-            None => found.push(object),
-        }
-    }
-    found.extend(others.map(|(_, added)| added));
-    found
-}
-
-fn is_same<T: PartialEq>(one: &Object<T>, other: &Object<T>) -> bool {
-    (Arc::ptr_eq(&one.meta, &other.meta) && Arc::ptr_eq(&one.spec, &other.spec)) || one == other
+    let differences = one.diff(other).map(|item| match item {
+        DiffItem::Add(_, added) => [Some(added), None],
+        DiffItem::Remove(_, removed) => [Some(removed), None],
+        DiffItem::Update { old: (_, old), new: (_, new) } => [Some(old), Some(new)],
+    });
+    differences.flatten().flatten().collect()
 }
 
 /// True if nothing but what tells of routes and of instances differs.

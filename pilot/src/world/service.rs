@@ -1,11 +1,12 @@
 //! Services, whoever registered them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use galley::api::{self, MeshConfig};
 use galley::{Key, Object, Objects};
+use imbl::OrdMap;
 use mesh_types::Protocol;
 
 use super::instances::{Instance, Registry};
@@ -66,11 +67,11 @@ pub(crate) struct Port {
 }
 
 /// All services by host. What several namespaces register under one host stays apart, since each is seen by others.
-/// Cheap to clone.
+/// A copy shares all that is not changed in it.
 #[derive(Clone, Default)]
 pub(crate) struct Services {
-    first: BTreeMap<Arc<str>, Arc<Service>>,
-    more: BTreeMap<Arc<str>, Vec<Arc<Service>>>,
+    first: OrdMap<Arc<str>, Arc<Service>>,
+    more: OrdMap<Arc<str>, Vec<Arc<Service>>>,
     /// Services of Kubernetes that are other names of something.
     aliases: Arc<Vec<Key>>,
 }
@@ -114,7 +115,7 @@ impl Services {
             let own = self.values().filter(|service| namespaces.contains(&*service.namespace));
             hosts.extend(own.map(|service| service.host.clone()));
         }
-        let target = |key: &&Key| objects.services.get(key).map(|object| object.spec.spec.external_name.as_str());
+        let target = |key: &Key| objects.services.get(key).map(|object| object.spec.spec.external_name.as_str());
         let aliases = self.aliases.iter().filter(|key| target(key).is_some_and(|host| hosts.contains(host)));
         let aliases: Vec<_> = aliases.map(|key| Arc::from(full_host(&key.name, &key.namespace))).collect();
         hosts.extend(aliases);

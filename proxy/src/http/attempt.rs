@@ -305,6 +305,11 @@ impl<'a> Attempts<'a> {
         }
         while let Poll::Ready(()) = client.poll_head(cx, head)? {
             match head.status {
+                // What follows it is not HTTP: the caller would not know.
+                101 if !self.head.upgrade => {
+                    let fault = Fault::after_sending(Cause::UpstreamProtocol, Step::Respond);
+                    return Poll::Ready(Err(fault.because("an upgrade that nobody asked for")));
+                }
                 101 | 200.. => return Poll::Ready(Ok(())),
                 // The caller was told to go on already.
                 100 => {}

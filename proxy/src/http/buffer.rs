@@ -130,12 +130,16 @@ impl Output {
         self.written == self.bytes.len()
     }
 
-    /// Marks bytes as written. A buffer that grew large is let go once it is empty.
+    /// Marks bytes as written. A buffer that grew large is let go once it is empty; of one that never is, since its peer
+    /// always leaves something, what was written is let go before it is more than the rest.
     pub(crate) fn consume(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
             self.written = 0;
             if self.bytes.capacity() > 4 * READ { self.bytes = Vec::new() } else { self.bytes.clear() }
+        } else if self.written >= self.pending().len().max(4 * READ) {
+            self.bytes.drain(..self.written);
+            self.written = 0;
         }
     }
 
@@ -164,6 +168,20 @@ fn keep_tail(mut bytes: Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn output_that_is_never_empty_does_not_grow() {
+        let mut output = Output::default();
+        let mut all = (0..1000_u32).flat_map(|number| [number as u8; READ]);
+        output.tail().extend(all.by_ref().take(READ));
+        for number in 0..999_u32 {
+            output.tail().extend(all.by_ref().take(READ));
+            assert_eq!(output.pending()[0], number as u8);
+            output.consume(READ);
+        }
+        assert_eq!(output.pending(), [999_u32 as u8; READ]);
+        assert!(output.bytes.capacity() <= 16 * READ, "{}", output.bytes.capacity());
+    }
 
     #[test]
     fn input_moves_and_grows_up_to_its_limit() {

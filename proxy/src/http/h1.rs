@@ -230,6 +230,7 @@ impl Caller for Server {
         }
         self.body_in.poll(&mut self.wire, cx).map_err(|broken| match broken {
             Broken::Grammar(refused) => {
+                self.keeps_alive = false;
                 Fault::after_sending(Cause::DownstreamProtocol, Step::Read).because(refused.reason)
             }
             Broken::Closed => Fault::after_sending(Cause::DownstreamClosed, Step::Read),

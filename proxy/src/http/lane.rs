@@ -9,8 +9,12 @@ use mesh_http::h2::{Code, ResetBy};
 use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 
 use super::body::Piece;
+use super::buffer::READ;
 use super::lent::Lent;
 use super::link::{HIGH_WATER, Inner, Link};
+
+/// A buffer that has grown larger is let go once it was read: a stream can be idle for long.
+const LARGE: usize = 4 * READ;
 
 /// Why a stream is over before its time.
 #[derive(Clone, Debug)]
@@ -184,19 +188,24 @@ impl Line {
     /// The next of the body that comes.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece<'_>, Lost>> {
         if self.taken < self.piece.len() {
-            return Poll::Ready(Ok(Piece::Data(&self.piece[self.taken..])));
+            return Poll::Ready(Ok(Piece::Data(self.share())));
         }
         // Before it is answered, a request for a tunnel has no body.
         if self.ended || self.may_tunnel && !self.tunnel {
             return Poll::Ready(Ok(Piece::End(self.trailers.as_ref())));
         }
-        self.piece.clear();
+        if self.piece.capacity() > LARGE {
+            self.piece = Vec::new()
+        } else {
+            self.piece.clear()
+        }
         self.taken = 0;
         let mut inner = self.link.inner.borrow_mut();
         if let Some(lane) = inner.conn.kept(self.id) {
             if !lane.body.is_empty() {
                 std::mem::swap(&mut lane.body, &mut self.piece);
-                return Poll::Ready(Ok(Piece::Data(&self.piece)));
+                drop(inner);
+                return Poll::Ready(Ok(Piece::Data(self.share())));
             }
             if let Some(trailers) = lane.end.take() {
                 self.ended = true;
@@ -206,6 +215,13 @@ impl Line {
             lane.wait(cx);
         }
         Self::lost(&mut inner, self.id).map_or(Poll::Pending, |lost| Poll::Ready(Err(lost)))
+    }
+
+    /// What is passed on next: no more at once than the other side lets wait, since whoever takes it gives the peer room
+    /// for as much again.
+    fn share(&self) -> &[u8] {
+        let rest = &self.piece[self.taken..];
+        &rest[..rest.len().min(READ)]
     }
 
     /// Marks bytes of the last piece as used.

@@ -167,9 +167,12 @@ impl Link {
         inner.conn.announce_end(inner.wire.output.tail());
     }
 
-    /// Ends the connection for a reason of ours.
+    /// Ends the connection for a reason of ours, unless it has ended for another.
     pub(crate) fn refuse(&self, code: Code, reason: &'static str) {
         let inner = &mut *self.inner.borrow_mut();
+        if inner.ended.is_some() {
+            return;
+        }
         inner.conn.go_away(code, reason, inner.wire.output.tail());
         inner.end(Lost::Connection(reason.into()));
     }

@@ -3,8 +3,6 @@
 //! A budget that is exceeded names what the change costs every request of every user. It is raised here, in the change
 //! that needs it, with the reason in its message; it is lowered whenever a change makes room.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
@@ -13,6 +11,7 @@ use tokio::sync::oneshot;
 use weft_proxy::model::*;
 use weft_proxy::record::LogFormat;
 
+use crate::counting::allocations;
 use crate::world::run;
 
 /// Allocations of a thousand requests over a kept connection, routed, logged and counted.
@@ -22,42 +21,6 @@ const REQUEST: &[u8] = b"GET /a?b=c HTTP/1.1\r\nHost: shop.example.com\r\nUser-A
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 const LINE: &str =
     "[%START_TIME%] \"%REQ(:METHOD)% %REQ(:PATH)%\" %RESPONSE_CODE% %UPSTREAM_HOST% %REQ(USER-AGENT)% %DURATION%\n";
-
-/// Counts what the present thread allocates.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() {
-    // A thread that ends has no count any more.
-    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-}
-
-#[allow(unsafe_code, reason = "counting allocations takes an allocator, which only passes on what it is asked for")]
-// SAFETY: every call is the system allocator's, with the arguments that came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[test]
 fn a_request_allocates_nothing_of_its_own() {
@@ -83,10 +46,10 @@ fn a_request_allocates_nothing_of_its_own() {
                 end.send(()).unwrap();
             });
             warmed.await.unwrap();
-            let before = COUNT.get();
+            let before = allocations();
             go.send(()).unwrap();
             ended.await.unwrap();
-            let spent = COUNT.get() - before;
+            let spent = allocations() - before;
             println!("{spent} allocations for {REQUESTS} requests");
             assert!(spent <= BUDGET, "{spent} allocations for {REQUESTS} requests, over the budget of {BUDGET}");
         },

@@ -70,13 +70,22 @@ async fn all(mut stream: h2::RecvStream) -> (Vec<u8>, Option<HeaderMap>) {
     (bytes, stream.trailers().await.unwrap())
 }
 
-async fn send_all(send: &mut h2::SendStream<Bytes>, mut bytes: Vec<u8>) {
+async fn send_all(send: &mut h2::SendStream<Bytes>, bytes: Vec<u8>) {
+    let mut bytes = Bytes::from(bytes);
     while !bytes.is_empty() {
         send.reserve_capacity(bytes.len());
         let room = poll_fn(|cx| send.poll_capacity(cx)).await.unwrap().unwrap();
-        let piece: Vec<u8> = bytes.drain(..room.min(bytes.len())).collect();
-        send.send_data(piece.into(), false).unwrap();
+        send.send_data(bytes.split_to(room.min(bytes.len())), false).unwrap();
     }
+}
+
+/// Sends a body of so many bytes, as fast as it may.
+pub(crate) async fn put(client: SendRequest<Bytes>, size: usize) {
+    let request = Request::put("http://shop/").header("content-length", size).body(()).unwrap();
+    let (response, mut send) = client.ready().await.unwrap().send_request(request, false).unwrap();
+    send_all(&mut send, vec![0; size]).await;
+    send.send_data(Bytes::new(), true).unwrap();
+    assert!(response.await.unwrap().status().is_success());
 }
 
 fn get(path: &str) -> Request<()> {

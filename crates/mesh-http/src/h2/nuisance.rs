@@ -44,7 +44,7 @@ impl Nuisance {
         self.idle = self.idle.saturating_sub(3);
     }
 
-    /// A stream was reset before it was answered.
+    /// A stream was reset before it was answered, by the peer or for what it did.
     pub(super) fn taken_back(&mut self) -> Result<(), Fatal> {
         self.taken_back += 1;
         if self.taken_back > TAKEN_BACK && u64::from(self.taken_back) * 2 > self.streams {

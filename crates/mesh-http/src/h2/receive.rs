@@ -105,11 +105,16 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Resets a stream for what the peer sent on it.
-    fn wrong(&mut self, id: u32, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Option<Event> {
-        let told = self.streams.get(&id).is_some_and(|stream| stream.reset.is_none());
+    /// Resets a stream for what the peer sent on it. Who makes us do so before we have answered takes its request back, as if
+    /// it had reset the stream itself (CVE-2025-8671).
+    fn wrong(&mut self, id: u32, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Result<Option<Event>, Fatal> {
+        let open = self.streams.get(&id).filter(|stream| stream.reset.is_none());
+        let told = open.is_some();
+        if self.role == Role::Server && open.is_some_and(|stream| !stream.answered) {
+            self.nuisance.taken_back()?;
+        }
         self.reset(id, code, out);
-        told.then_some(Event::Reset { stream: id, code, by: ResetBy::Us(reason) })
+        Ok(told.then_some(Event::Reset { stream: id, code, by: ResetBy::Us(reason) }))
     }
 
     fn data_begins(&mut self, header: Header, input: &[u8], out: &mut Vec<u8>) -> Result<Received, Fatal> {
@@ -133,7 +138,7 @@ impl<S: Default> Connection<S> {
         let end = header.has(END_STREAM);
         let consumed = HEADER + padded;
         if let Err((code, reason)) = self.takes_data(id, length, data, end)? {
-            let event = if self.was_reset_by_us(id) { None } else { self.wrong(id, code, reason, out) };
+            let event = if self.was_reset_by_us(id) { None } else { self.wrong(id, code, reason, out)? };
             self.nuisance.frame()?;
             self.payload = (length > padded).then_some(Payload::Skip(length - padded));
             self.give_back(length as u32, out);
@@ -254,12 +259,12 @@ impl<S: Default> Connection<S> {
         if awaits == Some(Half::Head) {
             let asks = self.streams.get(&id).map(|stream| stream.asks.clone()).unwrap_or_default();
             let found = head::response(&mut self.decoder, block, &self.limits, (end, &asks), &mut self.response);
-            return Ok(self.answers(id, end, found.map_err(|_| broken)?, out));
+            return self.answers(id, end, found.map_err(|_| broken)?, out);
         }
         let found = head::trailers(&mut self.decoder, block, &self.limits, &mut self.trailers).map_err(|_| broken)?;
         match awaits {
-            Some(Half::Body) => Ok(self.ends(id, end, found, out)),
-            Some(_) => Ok(self.wrong(id, Code::StreamClosed, CLOSED, out)),
+            Some(Half::Body) => self.ends(id, end, found, out),
+            Some(_) => self.wrong(id, Code::StreamClosed, CLOSED, out),
             None if self.was_reset_by_us(id) => Ok(None),
             None => Err(Fatal::new(Code::StreamClosed, CLOSED)),
         }
@@ -299,7 +304,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// The head of a response.
-    fn answers(&mut self, id: u32, end: bool, found: Found, out: &mut Vec<u8>) -> Option<Event> {
+    fn answers(&mut self, id: u32, end: bool, found: Found, out: &mut Vec<u8>) -> Result<Option<Event>, Fatal> {
         match found {
             Found::Malformed(reason) => return self.wrong(id, Code::Protocol, reason, out),
             Found::TooLarge => return self.wrong(id, Code::EnhanceYourCalm, "the response's head is too large", out),
@@ -313,11 +318,11 @@ impl<S: Default> Connection<S> {
                 stream.receives = if end { Half::Done } else { Half::Body };
             });
         }
-        Some(Event::Response { stream: id, end })
+        Ok(Some(Event::Response { stream: id, end }))
     }
 
     /// Trailers.
-    fn ends(&mut self, id: u32, end: bool, found: Found, out: &mut Vec<u8>) -> Option<Event> {
+    fn ends(&mut self, id: u32, end: bool, found: Found, out: &mut Vec<u8>) -> Result<Option<Event>, Fatal> {
         match found {
             Found::Malformed(reason) => return self.wrong(id, Code::Protocol, reason, out),
             Found::TooLarge => return self.wrong(id, Code::EnhanceYourCalm, "the trailers are too large", out),
@@ -330,7 +335,7 @@ impl<S: Default> Connection<S> {
             return self.wrong(id, Code::Protocol, "less data than the content-length", out);
         }
         self.ended(id, |stream| stream.receives = Half::Done);
-        Some(Event::Trailers { stream: id })
+        Ok(Some(Event::Trailers { stream: id }))
     }
 
     /// Priorities are read and not heeded (RFC 9113, section 5.3.2).
@@ -343,7 +348,7 @@ impl<S: Default> Connection<S> {
             return Err(Fatal::new(Code::FrameSize, "half a priority"));
         }
         if frame::number(payload) & 0x7fff_ffff == header.stream {
-            return Ok(self.wrong(header.stream, Code::Protocol, "a stream depends on itself", out));
+            return self.wrong(header.stream, Code::Protocol, "a stream depends on itself", out);
         }
         Ok(None)
     }
@@ -444,10 +449,10 @@ impl<S: Default> Connection<S> {
             return self.nuisance.frame().map(|()| None);
         };
         if credit == 0 {
-            return Ok(self.wrong(id, Code::Protocol, "a credit of nothing", out));
+            return self.wrong(id, Code::Protocol, "a credit of nothing", out);
         }
         if !stream.send_window.add(i64::from(credit)) {
-            return Ok(self.wrong(id, Code::FlowControl, too_large, out));
+            return self.wrong(id, Code::FlowControl, too_large, out);
         }
         self.few_credits()
     }

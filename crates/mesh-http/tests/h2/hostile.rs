@@ -127,13 +127,14 @@ fn flood(server: &mut End, most: u32, mut each: impl FnMut(u32) -> Vec<u8>) -> R
 fn floods_are_ended() {
     let odd = |n: u32| 2 * n + 1;
     type Each = fn(u32) -> Vec<u8>;
-    let table: [(&str, Each); 7] = [
+    let table: [(&str, Each); 8] = [
         ("pings", |_| frame(6, 0, 0, &[0; 8])),
         ("settings", |_| frame(4, 0, 0, &[])),
         ("priorities", |_| frame(2, 0, 9, &[0; 5])),
         ("unknown frames", |_| frame(77, 0, 0, &[])),
         ("credit", |_| frame(8, 0, 0, &[0, 0, 0, 1])),
         ("rapid resets", |n| [get(2 * n + 1), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat()),
+        ("requests that are to be reset", |n| [get(2 * n + 1), frame(8, 0, 2 * n + 1, &[0; 4])].concat()),
         ("malformed requests", |n| frame(1, END_STREAM | END_HEADERS, 2 * n + 1, &[0x82])),
     ];
     for (what, each) in table {
