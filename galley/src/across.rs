@@ -2,6 +2,7 @@
 //! that nobody promised.
 
 mod ambiguous;
+mod gateway;
 mod ingress;
 mod references;
 
@@ -14,6 +15,7 @@ use crate::path::FieldPath;
 pub(crate) fn findings(objects: &Objects) -> Vec<Diagnostic> {
     let mut found = references::dangling(objects);
     found.extend(ambiguous::services(objects));
+    found.extend(gateway::hidden(objects));
     found.extend(ingress::troubles(objects));
     found
 }
@@ -21,6 +23,7 @@ pub(crate) fn findings(objects: &Objects) -> Vec<Diagnostic> {
 /// True if both say the same, since they have the same of all that is looked at.
 pub(crate) fn same(one: &Objects, other: &Objects) -> bool {
     one.virtual_services.ptr_eq(&other.virtual_services)
+        && one.gateways.ptr_eq(&other.gateways)
         && one.service_entries.ptr_eq(&other.service_entries)
         && one.mesh_configs.ptr_eq(&other.mesh_configs)
         && one.ingresses.ptr_eq(&other.ingresses)

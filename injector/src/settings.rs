@@ -55,7 +55,9 @@ impl Settings {
         problems.extend(unserved::asked_for(&tree));
         let values: Values = typed(tree, "values", &mut problems);
         problems.extend(values.problems());
-        let mesh: mesh::Mesh = typed(parse(mesh, "mesh", &mut problems), "mesh", &mut problems);
+        let mut mesh: mesh::Mesh = typed(parse(mesh, "mesh", &mut problems), "mesh", &mut problems);
+        // Pilot configures gateways by it; the proxy itself knows no such setting.
+        mesh.default_config.remove("gatewayTopology");
         let wrong = proxy_config::problems(&mesh.default_config);
         problems.extend(wrong.into_iter().map(|problem| format!("mesh: defaultConfig.{problem}")));
         let default_template = default_template(&values).unwrap_or_else(|wrong| {

@@ -23,6 +23,7 @@ cargo xtask <command>
   bench [ROW...]  measures the proxy beside HAProxy, Envoy and nginx in one run; --list names the rows
   bench control-plane [WORDS]
                   measures istiod under simulated proxies; words select rows
+  bench webhook   measures the injector's webhook under odd pods
   e2e [--filter WORDS] [--keep] [--context C]
                   makes a cluster of two nodes on kind, from packages alone where no registry answers, and runs the
                   scenarios on it; --keep leaves it, --down removes it, --context takes a cluster that exists
@@ -122,6 +123,10 @@ fn bench(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((first, rows)) if first == "control-plane" => {
             step("Measurement", run::program("target/release/xds-load").args(rows))
+        }
+        Some((first, rest)) if first == "webhook" => {
+            let mut load = run::program("target/release/webhook-load");
+            step("Measurement", load.args(rest).envs(e2e::api_server()?))
         }
         _ => step("Measurement", run::program("target/release/bench").args(arguments).env("WEFT_ENVOY", envoy)),
     }

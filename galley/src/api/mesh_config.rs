@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::common::{LabelSelector, Unserved};
-use super::networking::{HttpRetry, LocalityLb, TcpKeepalive};
+use super::networking::{HttpRetry, LocalityLb, ProxyImage, TcpKeepalive};
 use crate::read::{object, words};
 
 /// Istio's name of the Service of its gateway.
@@ -72,10 +72,10 @@ object! {
         ingress_selector: String = "ingressSelector",
         /// Port of an explicit HTTP proxy.
         proxy_http_port: Option<Unserved> = "proxyHttpPort",
-        /// Outbound capture; 15001.
-        proxy_listen_port: Option<u16> = "proxyListenPort",
-        /// Inbound capture; 15006.
-        proxy_inbound_listen_port: Option<u16> = "proxyInboundListenPort",
+        /// Outbound capture; no other port than 15001.
+        proxy_listen_port: Option<u16> = "proxyListenPort" where { "enum": [15001] },
+        /// Inbound capture; no other port than 15006.
+        proxy_inbound_listen_port: Option<u16> = "proxyInboundListenPort" where { "enum": [15006] },
         /// What becomes of calls to undeclared ports of a workload.
         inbound_traffic_policy: Option<Unserved> = "inboundTrafficPolicy",
         /// Retries of inbound requests.
@@ -98,8 +98,8 @@ object! {
         extension_providers: Option<Unserved> = "extensionProviders",
         /// Which of them are used by default.
         default_providers: Option<DefaultProviders> = "defaultProviders",
-        /// Tracing of everything.
-        enable_tracing: Option<bool> = "enableTracing",
+        /// Tracing of everything; only that there is none.
+        enable_tracing: Option<bool> = "enableTracing" where { "enum": [false] },
         /// Names of inbound statistics.
         inbound_cluster_stat_name: Option<Unserved> = "inboundClusterStatName",
         /// Names of outbound statistics.
@@ -258,11 +258,13 @@ object! {
         proxy_admin_port: Option<u16> = "proxyAdminPort",
         /// Environment of the proxies.
         proxy_metadata: mesh_types::Labels = "proxyMetadata",
+        /// Image of the proxies.
+        image: Option<ProxyImage> = "image",
         /// Containers start after the proxy.
         hold_application_until_proxy_starts: Option<bool> = "holdApplicationUntilProxyStarts",
         /// Name of the mesh.
         mesh_id: String = "meshId",
-        /// Any other setting of Istio's ProxyConfig.
+        /// What stands before a gateway.
         gateway_topology: Option<GatewayTopology> = "gatewayTopology",
         /// Tracing.
         tracing: Option<Unserved> = "tracing",

@@ -1,5 +1,7 @@
 //! Settings of the mesh.
 
+use mesh_types::ports::{INBOUND, OUTBOUND};
+
 use super::Checker;
 use crate::api::{AccessLogEncoding, MeshConfig};
 use crate::diagnostic::Code;
@@ -20,6 +22,7 @@ impl Checker<'_> {
         if let Some(setting) = &mesh.locality_lb_setting {
             self.locality(setting, &path.field("localityLbSetting"));
         }
+        self.fixed(mesh);
         let is_json = mesh.access_log_encoding == AccessLogEncoding::Json && !mesh.access_log_format.is_empty();
         let fields = serde_json::from_str::<std::collections::BTreeMap<String, String>>(&mesh.access_log_format);
         if let Err(error) = fields
@@ -27,6 +30,24 @@ impl Checker<'_> {
         {
             let message = format!("must be an object of JSON whose values are strings: {error}");
             self.error(Code::Unsupported, &path.field("accessLogFormat"), &message);
+        }
+    }
+
+    /// What has one value, which the chart's schema tells too.
+    fn fixed(&mut self, mesh: &MeshConfig) {
+        let path = FieldPath::default();
+        if mesh.enable_tracing == Some(true) {
+            let message = "is not supported by this version, which has no tracing; leave it out";
+            self.error(Code::Unsupported, &path.field("enableTracing"), message);
+        }
+        for (field, port, ours) in [
+            ("proxyListenPort", mesh.proxy_listen_port, OUTBOUND),
+            ("proxyInboundListenPort", mesh.proxy_inbound_listen_port, INBOUND),
+        ] {
+            if port.is_some_and(|port| port != ours) {
+                let message = format!("must be {ours}, where istio-init sends connections; leave it out");
+                self.error(Code::Unsupported, &path.field(field), &message);
+            }
         }
     }
 

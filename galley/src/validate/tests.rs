@@ -388,6 +388,17 @@ fn settings_of_the_mesh_are_checked() {
     assert!(said("{accessLogEncoding: JSON, accessLogFormat: '{\"a\": \"%PROTOCOL%\"}'}").is_empty());
     let domain = said("{trustDomain: a.example, trustDomainAliases: [b.example, 'C d']}");
     assert!(domain[0].starts_with("data.mesh.trustDomainAliases[1]: \"C d\" is not a trust domain"), "{domain:?}");
+    for (wrong, good) in [
+        ("enableTracing: true", "enableTracing: false"),
+        ("proxyListenPort: 15101", "proxyListenPort: 15001"),
+        ("proxyInboundListenPort: 15001", "proxyInboundListenPort: 15006"),
+    ] {
+        let field = wrong.split(':').next().unwrap();
+        let words = said(wrong);
+        assert!(words.len() == 1 && words[0].starts_with(&format!("data.mesh.{field}: ")), "{words:?}");
+        assert!(words[0].ends_with("; leave it out"), "{words:?}");
+        assert!(said(good).is_empty(), "{good}");
+    }
 }
 
 #[test]

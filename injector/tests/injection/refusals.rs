@@ -3,7 +3,7 @@
 use injector::{Facts, NativeSidecars, Outcome, Settings};
 use serde_json::{Value, json};
 
-use crate::tools::{outcome, pod, settings};
+use crate::tools::{container, injected, outcome, pod, settings, settings_and_mesh, variable};
 
 fn refused(settings: &Settings, pod: &Value) -> Vec<String> {
     match outcome(settings, pod) {
@@ -233,4 +233,15 @@ fn settings_of_a_wrong_type_are_named_by_their_path() {
     assert!(error.0[0].starts_with("values: global.proxy.privileged: invalid type: string \"maybe\""), "{error}");
     assert!(Settings::read("{", "", Facts::default()).is_err());
     assert!(Settings::read("", "defaultConfig: 1", Facts::default()).is_err());
+}
+
+#[test]
+fn what_is_in_front_of_gateways_is_no_setting_of_a_proxy() {
+    let settings = settings_and_mesh(
+        json!({}),
+        json!({ "defaultConfig": { "gatewayTopology": { "numTrustedProxies": 1 }, "concurrency": 3 } }),
+    );
+    let pod = injected(&settings, &pod(json!({}))).pod;
+    let config = variable(container(&pod, "istio-proxy"), "PROXY_CONFIG").unwrap();
+    assert!(config.contains("\"concurrency\":3") && !config.contains("gatewayTopology"), "{config}");
 }

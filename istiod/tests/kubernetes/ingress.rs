@@ -35,6 +35,56 @@ async fn the_status_follows_the_address_of_the_gateway() {
     assert!(addresses(&cluster, "theirs").await.is_empty(), "it is somebody else's");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ingress_that_goes_to_another_class_is_told_no_more() {
+    if !is_possible() {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    cluster.namespace("istio-system").await;
+    let gateway = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istio-ingressgateway", "namespace": "istio-system"},
+                         "spec": {"externalIPs": ["192.0.2.7"], "ports": [{"port": 80}]}});
+    cluster.create(Kind::Service, gateway).await;
+    for name in ["left", "taken", "left-meanwhile"] {
+        cluster.create(Kind::Ingress, ingress(name, "istio")).await;
+    }
+    let ours = json!([{"ip": "192.0.2.7"}]);
+    let theirs = json!([{"ip": "192.0.2.8"}]);
+    let becomes = async |name: &str, wanted: &Value| {
+        until("the status is as wanted", || async {
+            let told = addresses(&cluster, name).await;
+            (told == *wanted.as_array().unwrap()).then_some(())
+        })
+        .await;
+    };
+    let istiod = Istiod::start(&cluster, "istiod-0").await;
+    for name in ["left", "taken", "left-meanwhile"] {
+        becomes(name, &ours).await;
+    }
+
+    leave(&cluster, "left").await;
+    becomes("left", &json!([])).await;
+    drop(istiod);
+    // Another replica knows whose status it is.
+    leave(&cluster, "left-meanwhile").await;
+    leave(&cluster, "taken").await;
+    let taken = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": theirs}}}));
+    cluster.api(Kind::Ingress).patch_status("taken", &PatchParams::default(), &taken).await.unwrap();
+    let _istiod = Istiod::start(&cluster, "istiod-1").await;
+    becomes("left-meanwhile", &json!([])).await;
+    assert_eq!(
+        addresses(&cluster, "taken").await,
+        *theirs.as_array().unwrap(),
+        "what the other controller wrote stays"
+    );
+}
+
+/// Gives an Ingress to another class.
+async fn leave(cluster: &Cluster, name: &str) {
+    let class = Patch::Merge(json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": "nginx"}}}));
+    cluster.api(Kind::Ingress).patch(name, &PatchParams::default(), &class).await.unwrap();
+}
+
 fn ingress(name: &str, class: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",

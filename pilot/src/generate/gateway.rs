@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as lds;
 use galley::api::{self, IntOrString, ServerTlsMode};
 use mesh_types::Protocol;
+use prost::Message;
 
 use super::authorization::Policies;
 use super::http::{Routes, Side, connection, inspector};
@@ -70,6 +71,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
             let filter = http(world, &policies, port, name);
             filter_chains.push(lds::FilterChain { filters: vec![filter], ..Default::default() });
         }
+        let filter_chains = first_of_each(filter_chains);
         if filter_chains.is_empty() {
             continue;
         }
@@ -88,10 +90,33 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
     }
 }
 
-/// The servers of the Gateways that select a proxy, by the port on which it listens for them.
+/// Of chains that would take the same connections the first stays, which is that of the oldest Gateway. Envoy refuses a
+/// listener that has two.
+fn first_of_each(chains: Vec<lds::FilterChain>) -> Vec<lds::FilterChain> {
+    let mut taken = BTreeSet::new();
+    let mut is_first = |name: &str, rest: &lds::FilterChainMatch| taken.insert((name.to_owned(), rest.encode_to_vec()));
+    let mut kept = Vec::new();
+    for mut chain in chains {
+        let mut rest = chain.filter_chain_match.clone().unwrap_or_default();
+        let names = std::mem::take(&mut rest.server_names);
+        let own: Vec<String> = names.iter().filter(|name| is_first(name, &rest)).cloned().collect();
+        if !own.is_empty() {
+            rest.server_names = own;
+            chain.filter_chain_match = Some(rest);
+            kept.push(chain);
+        } else if names.is_empty() && is_first("", &rest) {
+            kept.push(chain);
+        }
+    }
+    kept
+}
+
+/// The servers of the Gateways that select a proxy, the oldest first, by the port on which it listens for them.
 fn by_port<'a>(world: &'a World, proxy: &Proxy) -> BTreeMap<u16, Vec<Served<'a>>> {
     let mut by_port: BTreeMap<u16, Vec<Served<'_>>> = BTreeMap::new();
-    for (key, object) in world.objects.gateways.iter() {
+    let mut gateways: Vec<_> = world.objects.gateways.iter().collect();
+    gateways.sort_by(|(_, one), (_, other)| one.meta.precedence().cmp(&other.meta.precedence()));
+    for (key, object) in gateways {
         if !selects(&object.spec.selector, &proxy.labels) {
             continue;
         }

@@ -1,6 +1,7 @@
 //! From YAML to clusters and endpoints: who is called, on whose terms, over what.
 
 mod bytes;
+mod edge;
 mod mutual_tls;
 
 use std::sync::Arc;

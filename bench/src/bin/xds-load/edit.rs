@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::fleet::Fleet;
 use super::server::Server;
-use super::table::median;
 use super::world;
 
 /// Each edit is made so often.
@@ -83,4 +82,9 @@ fn run(command: &str, file: &Path) -> Result<()> {
         bail!("the edit `{command}` failed: {status}");
     }
     Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

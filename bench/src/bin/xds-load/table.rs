@@ -71,8 +71,3 @@ fn short(value: f64) -> String {
         _ => format!("{value:.3}"),
     }
 }
-
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}

@@ -88,3 +88,34 @@ async fn open(uri: &Uri, secure: Option<Secure>) -> io::Result<Box<dyn Stream>> 
     let (stream, _) = secure.tls.connect(socket, secure.name, &secure.test).await.map_err(io::Error::other)?;
     Ok(Box::new(stream))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+    use tonic::body::Body;
+
+    /// An empty SETTINGS frame (RFC 9113, 6.5): the least that a server has to say for a connection to be one.
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+    #[tokio::test]
+    async fn a_server_that_falls_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (channel, accepted) = tokio::join!(connect(&address, None), listener.accept());
+        let (mut channel, (mut server, _)) = (channel.unwrap(), accepted.unwrap());
+        server.write_all(&SETTINGS).await.unwrap();
+        std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+        let answer = tokio::spawn(channel.call(http::Request::post("/a.B/C").body(Body::empty()).unwrap()));
+        // The preface has come, and whatever comes with it; nothing is read or said from here on, as on a lost node.
+        server.read_exact(&mut [0; 24]).await.unwrap();
+        tokio::time::pause();
+        let begin = Instant::now();
+        answer.await.unwrap().unwrap_err();
+        let waited = begin.elapsed();
+        assert!(waited <= KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT + Duration::from_secs(1), "{waited:?}");
+        assert!(waited >= KEEPALIVE_TIMEOUT, "{waited:?}: it had no time to answer");
+    }
+}
