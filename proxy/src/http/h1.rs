@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mesh_http::h1::{self, Limits, ResponseTo};
 use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
+use mesh_runtime::Drain;
 use tokio::time::Instant;
 
 use super::body::{BodyIn, BodyOut, Broken, Piece};
@@ -31,12 +32,14 @@ const LINGER_BYTES: u64 = 256 * 1024;
 /// Serves a connection to its end.
 pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Wire) {
     let Some(mut http) = live.newest(worker, conn) else { return };
-    let mut server = Server::new(wire, &http);
+    // Outbound connections are the application's own: they stay as they are while it lives (P05).
+    let heeded = (conn.kind != ListenerKind::Outbound).then(|| worker.drain.clone());
+    let mut server = Server::new(wire, &http, heeded);
     let mut timer = Timer::default();
     // Until then callers that have not heard that we go are served, and told.
     let mut drained = pin!(worker.drain.closing());
     loop {
-        let mut wait = Wait::begin(&http, conn.kind);
+        let mut wait = Wait::begin(&http);
         // Taken anew for each: a connection that waits holds none.
         let mut head = None;
         let next = poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await;
@@ -53,9 +56,6 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
                 Box::pin(exchange::refuse(&call, &head, &mut server, fault)).await;
             }
             Next::End => return Box::pin(server.end()).await,
-        }
-        if worker.drain.has_begun() && conn.kind != ListenerKind::Outbound {
-            server.keeps_alive = false;
         }
         if !server.can_go_on() {
             break;
@@ -76,17 +76,14 @@ struct Wait {
     idle: Option<Instant>,
     head: Option<Duration>,
     head_deadline: Option<Instant>,
-    /// Outbound connections are the application's own: they stay open while it lives (P05).
-    heeds_drain: bool,
 }
 
 impl Wait {
-    fn begin(http: &HttpConnection, kind: ListenerKind) -> Self {
+    fn begin(http: &HttpConnection) -> Self {
         Self {
             idle: http.idle_timeout.map(|timeout| Instant::now() + timeout),
             head: http.request_headers_timeout,
             head_deadline: None,
-            heeds_drain: kind != ListenerKind::Outbound,
         }
     }
 }
@@ -102,13 +99,15 @@ pub(crate) struct Server {
     /// The caller waits for a word before it sends the body.
     expects_continue: bool,
     keeps_alive: bool,
+    /// Once it has begun, answers tell the caller to go elsewhere.
+    drain: Option<Drain>,
     /// The response was sent to its end.
     sent_all: bool,
     tunnel: bool,
 }
 
 impl Server {
-    fn new(wire: Wire, http: &HttpConnection) -> Self {
+    fn new(wire: Wire, http: &HttpConnection, drain: Option<Drain>) -> Self {
         Self {
             wire,
             body_in: BodyIn::default(),
@@ -118,6 +117,7 @@ impl Server {
             http10: http.http10,
             expects_continue: false,
             keeps_alive: true,
+            drain,
             sent_all: true,
             tunnel: false,
         }
@@ -153,7 +153,7 @@ impl Server {
         }
         self.wire.output.rest();
         let waits_idle = self.wire.input.is_empty();
-        if waits_idle && wait.heeds_drain && drained.poll(cx).is_ready() {
+        if waits_idle && self.drain.is_some() && drained.poll(cx).is_ready() {
             return Poll::Ready(Next::End);
         }
         let deadline = if waits_idle { wait.idle } else { wait.head_deadline };
@@ -267,6 +267,8 @@ impl Caller for Server {
             BodyLength::Stream | BodyLength::UntilClose => BodyLength::UntilClose,
             known => known,
         };
+        // Said and not only done: a caller that was not told sends its next request into a connection that ends.
+        self.keeps_alive &= !self.drain.as_ref().is_some_and(Drain::has_begun);
         // A body that was not asked for yet will not come, or comes late: the next request could not be told from it.
         self.keeps_alive &= !self.expects_continue && body != BodyLength::UntilClose;
         self.body_out.restart(if self.to.head { BodyLength::Empty } else { body });

@@ -57,7 +57,12 @@ fn echo(world: World) -> World {
             });
         }
     });
-    World { origin: tokio::net::TcpListener::from_std(again).unwrap(), proxy: address, config: world.config }
+    World {
+        origin: tokio::net::TcpListener::from_std(again).unwrap(),
+        proxy: address,
+        config: world.config,
+        end: world.end,
+    }
 }
 
 async fn all(mut stream: h2::RecvStream) -> (Vec<u8>, Option<HeaderMap>) {

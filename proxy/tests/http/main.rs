@@ -7,6 +7,7 @@ mod counting;
 mod desync;
 mod downgrade;
 mod edits;
+mod ending;
 mod exchange;
 mod failure;
 mod floods;

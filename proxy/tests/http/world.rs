@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_runtime::Drain;
+use mesh_runtime::{Drain, DrainTrigger};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) proxy: SocketAddr,
     /// What the proxy reads; routes are read by name if the test named them so.
     pub(crate) config: Config,
+    /// Tells the proxy to end.
+    pub(crate) end: DrainTrigger,
 }
 
 impl World {
@@ -63,7 +65,8 @@ impl World {
         change(&mut setting);
         let mut addresses = vec![setting.origin.unwrap_or(origin.local_addr().unwrap())];
         addresses.splice(0..0, setting.more.iter().copied());
-        let worker = Rc::new(worker(&mut setting, &addresses));
+        let (end, drain) = Drain::new();
+        let worker = Rc::new(worker(&mut setting, &addresses, drain));
         let config = worker.config.clone();
         let listen = setting.listen.unwrap_or(([127, 0, 0, 1], 0).into());
         let listener = TcpListener::bind(listen).await.unwrap();
@@ -79,7 +82,7 @@ impl World {
                 });
             }
         });
-        Self { origin, proxy, config }
+        Self { origin, proxy, config, end }
     }
 
     pub(crate) async fn connect(&self) -> Peer {
@@ -134,7 +137,7 @@ fn conn(peer: SocketAddr, local: SocketAddr) -> ConnInfo {
     ConnInfo::new(ListenerKind::Outbound, "0.0.0.0_80".into(), peer, local)
 }
 
-fn worker(setting: &mut Setting, addresses: &[SocketAddr]) -> Worker {
+fn worker(setting: &mut Setting, addresses: &[SocketAddr], drain: Drain) -> Worker {
     let mesh = setting.mesh;
     let endpoint = |address: &SocketAddr| {
         Arc::new(Endpoint {
@@ -166,7 +169,6 @@ fn worker(setting: &mut Setting, addresses: &[SocketAddr]) -> Worker {
         ..Default::default()
     };
     snapshot.routes.insert("80".into(), Arc::new(routes));
-    let (_, drain) = Drain::new();
     let shared = Shared::new(tokio::runtime::Handle::current());
     Worker::new(Config::fixed(snapshot), drain, shared, recorder())
 }

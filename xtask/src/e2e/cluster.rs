@@ -90,12 +90,14 @@ impl Made {
     fn keep(&mut self) {
         self.kept = true;
         self.docker.keep();
-        let shell = match &self.docker {
-            Docker::Users { .. } => String::new(),
-            Docker::Own { daemon, .. } => format!("nsenter --target {} --net ", daemon.init()),
+        let (enter, variables) = match &self.docker {
+            Docker::Users { .. } => (String::new(), String::new()),
+            Docker::Own { daemon, kind, .. } => {
+                (format!("nsenter --target {} --net ", daemon.init()), daemon.variables(kind))
+            }
         };
-        println!("   The cluster will be kept. A shell that reaches it:");
-        println!("     {shell}env KUBECONFIG={} bash", self.kubeconfig.display());
+        println!("   The cluster will be kept. A shell that reaches it, with kind and docker:");
+        println!("     {enter}env KUBECONFIG={} {variables}bash", self.kubeconfig.display());
         println!("   `cargo xtask e2e --down` removes it.");
     }
 

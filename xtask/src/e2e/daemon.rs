@@ -117,6 +117,14 @@ impl Daemon {
         command.env("DOCKER_HOST", format!("unix://{}", self.state.join("docker.sock").display()));
     }
 
+    /// The same for a shell, which finds this kind, too.
+    pub(crate) fn variables(&self, kind: &Path) -> String {
+        let programs = self.tools.join("usr/bin");
+        let kind = kind.parent().unwrap_or(kind);
+        let socket = self.state.join("docker.sock");
+        format!("DOCKER_HOST=unix://{} PATH={}:{}:$PATH ", socket.display(), kind.display(), programs.display())
+    }
+
     /// A command that stands in the daemon's network, from where nodes and pods are reached.
     pub(crate) fn inside(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
