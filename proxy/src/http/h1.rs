@@ -16,6 +16,7 @@ use super::caller::Caller;
 use super::exchange::{self, Call};
 use super::lent::Lent;
 use super::live::Live;
+use super::room::{self, Back, Guest};
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::conn::ConnInfo;
@@ -31,7 +32,7 @@ const LINGER_BYTES: u64 = 256 * 1024;
 /// Serves a connection to its end.
 pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Wire) {
     let Some(mut http) = live.newest(worker, conn) else { return };
-    let mut server = Server::new(wire, &http);
+    let mut server = Box::new(Server::new(wire, &http));
     let mut timer = Timer::default();
     // Until then callers that have not heard that we go are served, and told.
     let mut drained = pin!(worker.drain.closing());
@@ -40,17 +41,18 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
         // Taken anew for each: a connection that waits holds none.
         let mut head = None;
         let next = poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await;
-        let mut head = head.unwrap_or_default();
+        let head = head.unwrap_or_default();
         match next {
             Next::Request => {
                 let Some(newest) = live.newest(worker, conn) else { break };
                 http = newest;
-                let call = Call { worker, conn, http: &http };
-                exchange::run(&call, &mut head, &mut server, &mut timer).await;
+                let (worker, conn, http) = (worker.clone(), conn.clone(), http.clone());
+                let guest = Guest { worker, conn, http, head, back: Back { server, timer } };
+                Back { server, timer } = room::run(guest).await;
             }
             Next::Refused(fault) => {
                 let call = Call { worker, conn, http: &http };
-                Box::pin(exchange::refuse(&call, &head, &mut server, fault)).await;
+                Box::pin(exchange::refuse(&call, &head, &mut *server, fault)).await;
             }
             Next::End => return Box::pin(server.end()).await,
         }
