@@ -6,6 +6,7 @@
 //! medians quoted with ratios, since the same machine is twice as fast on another day.
 
 mod certificates;
+mod counted;
 mod cpu;
 mod figure;
 mod http;
@@ -45,6 +46,12 @@ struct Arguments {
     /// Keeps configurations and logs, and says where they are.
     #[arg(long)]
     keep_files: bool,
+    /// Counts instructions and allocations in place of measuring, and compares them with their budgets.
+    #[arg(long, conflicts_with_all = ["rows", "list", "rounds", "keep_files"])]
+    count: bool,
+    /// Makes what was counted the budgets.
+    #[arg(long, requires = "count")]
+    write: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +60,8 @@ fn main() -> ExitCode {
         row::ALL.iter().for_each(|row| println!("{:<12} {}", row.name, row.about));
         return ExitCode::SUCCESS;
     }
-    match run(&arguments) {
+    let whole = if arguments.count { counted::run(arguments.write) } else { run(&arguments) };
+    match whole {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

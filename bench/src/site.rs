@@ -75,6 +75,11 @@ impl Site {
         origin::start(&self.server)
     }
 
+    /// The same for HTTP/1.1 alone.
+    pub(crate) fn http_origin(&self) -> Result<Process> {
+        origin::http(&self.server)
+    }
+
     /// A pod by its side of the wire.
     pub(crate) fn pod(&self, side: Side) -> &Pod {
         match side {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 /// How long a proxy or a server may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries until it succeeds, and says how long that took.
 pub(crate) fn until(what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<Duration> {

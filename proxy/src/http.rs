@@ -18,6 +18,7 @@ mod protocol;
 mod reach;
 mod request;
 mod response;
+mod room;
 pub(crate) mod timer;
 mod unprocessed;
 mod websocket;
@@ -46,7 +47,8 @@ pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, str
         () = worker.drain.closing(), if conn.kind != ListenerKind::Outbound => return,
     };
     match http2 {
-        Ok(true) => h2::serve(worker, conn, live, wire).await,
+        // Apart, since a connection of HTTP/1 is smaller, and there are many of them that wait.
+        Ok(true) => Box::pin(h2::serve(worker, conn, live, wire)).await,
         Ok(false) => h1::serve(worker, conn, live, wire).await,
         // Nobody said anything for so long.
         Err(_) => {}

@@ -7,7 +7,7 @@ mod packages;
 mod run;
 mod tools;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
@@ -21,6 +21,9 @@ cargo xtask <command>
   test            formatting, lints, all tests, the demo as the acceptance test, and with CI set what e2e does
   check           formatting and lints
   bench [ROW...]  measures the proxy beside HAProxy, Envoy and nginx in one run; --list names the rows
+  bench count [--write]
+                  counts instructions and allocations of requests and connections, as the tests do; --write makes
+                  them the budgets
   bench control-plane [WORDS]
                   measures istiod under simulated proxies; words select rows
   bench webhook   measures the injector's webhook under odd pods
@@ -99,6 +102,7 @@ fn test() -> Result<()> {
     check()?;
     build()?;
     step("Tests", cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]).envs(tools))?;
+    step("Budgets", &mut counting())?;
     step("Demo, as the acceptance test", &mut run::program("target/debug/weft-demo"))?;
     suite()
 }
@@ -114,8 +118,15 @@ fn suite() -> Result<()> {
     Ok(())
 }
 
-/// What users run is measured: a release.
+/// What users run is measured: a release. What the tests build is counted.
 fn bench(arguments: &[String]) -> Result<()> {
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "count"
+    {
+        packages::install(packages::TESTS)?;
+        build()?;
+        return step("Budgets", counting().args(rest));
+    }
     packages::install(packages::BENCH)?;
     let envoy = tools::envoy()?;
     let packages = ["-p", "weft-proxy", "-p", "istiod", "-p", "weft-cni-init", "-p", "bench"];
@@ -130,6 +141,13 @@ fn bench(arguments: &[String]) -> Result<()> {
         }
         _ => step("Measurement", run::program("target/release/bench").args(arguments).env("WEFT_ENVOY", envoy)),
     }
+}
+
+/// Compares what work costs in instructions and allocations with the budgets.
+fn counting() -> Command {
+    let mut bench = run::program("target/debug/bench");
+    bench.arg("--count");
+    bench
 }
 
 /// One build for tests and demo: the same profile, all binaries.

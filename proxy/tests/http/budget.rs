@@ -5,11 +5,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
+use weft_proxy::conn::ConnInfo;
+use weft_proxy::http::{self, Live};
 use weft_proxy::model::*;
 use weft_proxy::record::LogFormat;
+use weft_proxy::stream::Stream;
+use weft_proxy::worker::Worker;
 
 use crate::counting::allocations;
 use crate::world::run;
@@ -54,6 +59,19 @@ fn a_request_allocates_nothing_of_its_own() {
             assert!(spent <= BUDGET, "{spent} allocations for {REQUESTS} requests, over the budget of {BUDGET}");
         },
     );
+}
+
+/// Bytes that a connection of HTTP holds for as long as it is open, beside what is known of it and its socket.
+const HELD: usize = 2560;
+
+#[test]
+fn an_idle_connection_holds_no_exchange() {
+    fn held<'a, F>(_: impl Fn(&'a Rc<Worker>, &'a Rc<ConnInfo>, Live, Stream) -> F) -> usize {
+        size_of::<F>()
+    }
+    let held = held(|worker, conn, live, stream| http::serve(worker, conn, live, stream));
+    println!("{held} bytes");
+    assert!(held <= HELD, "{held} bytes, over the budget of {HELD}");
 }
 
 fn call(caller: &mut TcpStream, requests: usize) {
