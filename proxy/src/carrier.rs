@@ -28,8 +28,8 @@ pub(crate) const ALPN: &str = "weft-carrier";
 
 /// A kind and a length.
 const HEAD: usize = 3;
-/// A frame's data, at most.
-const MOST: usize = u16::MAX as usize;
+/// A frame's data, at most: with its head four whole TLS records, which are sent at once.
+pub(crate) const MOST: usize = 4 * 16 * 1024 - HEAD;
 
 const OPEN: u8 = 1;
 const OPENED: u8 = 2;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::carrier;
 use crate::fault::{Cause, Fault, Step};
 use crate::http::{buffer, timer::Timer};
 use crate::stream::Stream;
 
 /// Bytes on their way in one direction, at most.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = carrier::MOST;
 
 /// How it ended.
 pub(crate) struct Ended {

@@ -69,7 +69,7 @@ fn an_idle_connection_holds_no_exchange() {
     fn held<'a, F>(_: impl Fn(&'a Rc<Worker>, &'a Rc<ConnInfo>, Live, Stream) -> F) -> usize {
         size_of::<F>()
     }
-    let held = held(|worker, conn, live, stream| http::serve(worker, conn, live, stream));
+    let held = held(http::serve);
     println!("{held} bytes");
     assert!(held <= HELD, "{held} bytes, over the budget of {HELD}");
 }
