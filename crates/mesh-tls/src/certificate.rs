@@ -1,6 +1,5 @@
 //! What a certificate says: names, fingerprint, times.
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
@@ -108,10 +107,6 @@ fn times(certificate: &X509Certificate<'_>) -> Validity {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
