@@ -38,7 +38,8 @@ pub use live::Live;
 
 /// Serves a connection to its end.
 pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, stream: Stream) {
-    let mut wire = Wire::new(stream);
+    // Apart, since a future holds twice what it hands to another.
+    let mut wire = Box::new(Wire::new(stream));
     let Some(http) = live.newest(worker, conn) else { return };
     let patience = http.idle_timeout.unwrap_or(Duration::MAX);
     let version = protocol::is_http2(http.codec, conn, &mut wire);
@@ -48,7 +49,7 @@ pub async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, str
     };
     match http2 {
         // Apart, since a connection of HTTP/1 is smaller, and there are many of them that wait.
-        Ok(true) => Box::pin(h2::serve(worker, conn, live, wire)).await,
+        Ok(true) => Box::pin(h2::serve(worker, conn, live, *wire)).await,
         Ok(false) => h1::serve(worker, conn, live, wire).await,
         // Nobody said anything for so long.
         Err(_) => {}

@@ -31,11 +31,11 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Wire) {
+pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Box<Wire>) {
     let Some(mut http) = live.newest(worker, conn) else { return };
     // Outbound connections are the application's own: they stay as they are while it lives (P05).
     let heeded = (conn.kind != ListenerKind::Outbound).then(|| worker.drain.clone());
-    let mut server = Box::new(Server::new(wire, &http, heeded));
+    let mut server = Box::new(Server::new(*wire, &http, heeded));
     let mut timer = Timer::default();
     // Until then callers that have not heard that we go are served, and told.
     let mut drained = pin!(worker.drain.closing());

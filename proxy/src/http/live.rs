@@ -12,13 +12,13 @@ use crate::worker::Worker;
 pub struct Live {
     http: Arc<HttpConnection>,
     /// `None` for settings that never change.
-    followed: Option<Followed>,
+    followed: Option<Box<Followed>>,
 }
 
 impl Live {
     /// Settings that came with a snapshot of this version, for a connection of which this is known.
     pub fn new(http: Arc<HttpConnection>, facts: Facts, version: u64) -> Self {
-        Self { http, followed: Some(Followed::new(facts, Some(version))) }
+        Self { http, followed: Some(Box::new(Followed::new(facts, Some(version)))) }
     }
 
     /// Settings that never change.

@@ -62,7 +62,7 @@ fn a_request_allocates_nothing_of_its_own() {
 }
 
 /// Bytes that a connection of HTTP holds for as long as it is open, beside what is known of it and its socket.
-const HELD: usize = 2560;
+const HELD: usize = 1280;
 
 #[test]
 fn an_idle_connection_holds_no_exchange() {
