@@ -43,27 +43,27 @@ pub(super) async fn connection(
     socket: TcpStream,
     peer: SocketAddr,
 ) -> Result<(), String> {
-    // Apart, since a connection that is served carries no more of how it was taken.
+    // What follows stands apart, since a connection of HTTP is smaller, and may be idle for long.
     let Some(taken) = Box::pin(take(worker, listener, socket, peer)).await? else { return Ok(()) };
-    let Taken { snapshot, conn, facts, chain, stream, way } = taken;
-    match (&chain.terminal, way) {
-        (Terminal::Http(settings), _) => {
-            let live = Live::new(settings.clone(), facts, snapshot.version);
-            drop((snapshot, chain));
-            http::serve(worker, &Rc::new(conn), live, stream).await;
-        }
-        // What follows stands apart, since a connection of HTTP is smaller, and may be idle for long.
-        (Terminal::Tcp(_), Way::Carrier(tls)) => {
+    match taken.apart() {
+        Apart::Http(conn, live, stream) => http::serve(worker, &conn, live, stream).await,
+        Apart::Bytes(taken) => Box::pin(bytes(worker, taken)).await?,
+    }
+    Ok(())
+}
+
+/// Serves a connection of bytes to its end.
+async fn bytes(worker: &Rc<Worker>, taken: Box<Taken>) -> Result<(), String> {
+    let Taken { snapshot, conn, facts, chain, stream, way } = *taken;
+    let Terminal::Tcp(proxy) = &chain.terminal else { return Ok(()) };
+    match way {
+        Way::Carrier(tls) => {
             let followed = Followed::new(facts, None);
             drop(snapshot);
-            return Box::pin(carrier::serve(worker, conn, (followed, chain), tls, stream)).await;
+            return carrier::serve(worker, conn, (followed, chain), tls, stream).await;
         }
-        (Terminal::Tcp(proxy), Way::Opened(opened)) => {
-            _ = Box::pin(tcp::carry(worker, &conn, proxy, stream, opened)).await;
-        }
-        (Terminal::Tcp(proxy), Way::Ahead) => {
-            _ = Box::pin(tcp::serve(worker, &snapshot, &conn, proxy, stream)).await;
-        }
+        Way::Opened(opened) => _ = tcp::carry(worker, &conn, proxy, stream, opened).await,
+        Way::Ahead => _ = tcp::serve(worker, &snapshot, &conn, proxy, stream).await,
     }
     Ok(())
 }
@@ -76,6 +76,24 @@ struct Taken {
     chain: Arc<FilterChain>,
     stream: Stream,
     way: Way,
+}
+
+/// What a connection that was taken is for, with what is needed for it.
+enum Apart {
+    Http(Rc<ConnInfo>, Live, Stream),
+    Bytes(Box<Taken>),
+}
+
+impl Taken {
+    fn apart(self) -> Apart {
+        match &self.chain.terminal {
+            Terminal::Tcp(_) => Apart::Bytes(Box::new(self)),
+            Terminal::Http(settings) => {
+                let live = Live::new(settings.clone(), self.facts, self.snapshot.version);
+                Apart::Http(Rc::new(self.conn), live, self.stream)
+            }
+        }
+    }
 }
 
 /// How far a connection that was taken is.

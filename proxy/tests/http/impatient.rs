@@ -14,7 +14,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 use weft_proxy::model::ListenerKind;
 
-use crate::world::run;
+use crate::world::run_alone;
 
 const CALLERS: usize = 64;
 const CALLS: usize = 120;
@@ -97,7 +97,7 @@ async fn pay(proxy: SocketAddr, caller: usize) -> Vec<bool> {
 #[test]
 fn a_server_that_closes_idle_connections_fails_no_post_and_gets_none_twice() {
     let (origin, served, stop) = serve();
-    run(
+    run_alone(
         |setting| {
             setting.kind = ListenerKind::Inbound;
             setting.origin = Some(origin);

@@ -15,8 +15,8 @@ const SIZE: usize = 12 << 20;
 /// Of them each of many streams has so many.
 const SHARE: usize = 2 << 20;
 /// What one exchange may hold: a read each way (16 KiB), and a buffer of unwritten bytes (64 KiB and a read) each way, with
-/// the room that a growing buffer makes in advance.
-const OF_ONE: usize = 256 << 10;
+/// as many that were written and not yet let go, and the room that a growing buffer makes in advance: at worst twice.
+const OF_ONE: usize = 384 << 10;
 
 const STREAMS: u32 = 20;
 /// What HTTP/2 may hold of bodies that come: the connection's window (4 MiB), twice since buffers grow by doubling, and

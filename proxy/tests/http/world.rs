@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_runtime::{Drain, DrainTrigger};
+use parking_lot::RwLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
@@ -39,8 +40,23 @@ pub(crate) struct Setting {
     pub(crate) mesh: bool,
 }
 
+/// Held by tests that nothing else may run beside.
+static BESIDE: RwLock<()> = RwLock::new(());
+
 /// Runs a test against a proxy whose only route leads to `origin`.
 pub(crate) fn run<F: Future<Output = ()>>(change: impl FnOnce(&mut Setting), test: impl FnOnce(World) -> F) {
+    let _beside = BESIDE.read();
+    run_here(change, test);
+}
+
+/// The same with no other test beside: whoever looks at what the kernel counts for everybody must not see what others
+/// do on purpose.
+pub(crate) fn run_alone<F: Future<Output = ()>>(change: impl FnOnce(&mut Setting), test: impl FnOnce(World) -> F) {
+    let _alone = BESIDE.write();
+    run_here(change, test);
+}
+
+fn run_here<F: Future<Output = ()>>(change: impl FnOnce(&mut Setting), test: impl FnOnce(World) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
     local.block_on(&runtime, async {
