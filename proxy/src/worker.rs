@@ -35,6 +35,26 @@ impl Worker {
         Self { config, drain, upstreams: Upstreams::new(shared), tls, recorder, reader }
     }
 
+    /// The world of a test, and what drains it.
+    #[cfg(test)]
+    pub(crate) fn of_test(config: Config) -> (Self, mesh_runtime::DrainTrigger) {
+        let node = crate::config::Node {
+            id: "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap(),
+            pod: "a".into(),
+            namespace: "default".into(),
+            service_account: "a".into(),
+            trust_domain: Default::default(),
+            cluster: "Kubernetes".into(),
+            workload: "a".into(),
+            labels: Default::default(),
+        };
+        let sink = crate::record::Sink::start().unwrap();
+        let recorder = Recorder::new(node.into(), &crate::record::Registry::default(), &sink);
+        let (trigger, drain) = Drain::new();
+        let shared = Shared::new(tokio::runtime::Handle::current());
+        (Self::new(config, drain, shared, recorder), trigger)
+    }
+
     /// The newest snapshot. What is in flight keeps the one that it began with.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.reader.borrow_mut().load().clone()

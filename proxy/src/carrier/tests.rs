@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
-use mesh_runtime::{Drain, DrainTrigger, Readiness};
+use mesh_runtime::{DrainTrigger, Readiness};
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,10 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::config::Node;
 use crate::model::*;
-use crate::record::{Recorder, Registry, Sink};
-use crate::upstream::Shared;
 use crate::worker::Worker;
 use crate::xds::Config;
 use std::rc::Rc;
@@ -109,21 +106,9 @@ fn free_port() -> SocketAddr {
 
 /// Runs a proxy of one worker until it listens.
 async fn serve(snapshot: Snapshot) -> (Rc<Worker>, DrainTrigger) {
-    let node = Node {
-        id: "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap(),
-        pod: "a".into(),
-        namespace: "default".into(),
-        service_account: "a".into(),
-        trust_domain: Default::default(),
-        cluster: "Kubernetes".into(),
-        workload: "a".into(),
-        labels: Default::default(),
-    };
-    let recorder = Recorder::new(node.into(), &Registry::default(), &Sink::start().unwrap());
-    let (trigger, drain) = Drain::new();
-    let shared = Shared::new(tokio::runtime::Handle::current());
     let config = Config::fixed(Snapshot::default());
-    let worker = Rc::new(Worker::new(config.clone(), drain, shared, recorder));
+    let (worker, trigger) = Worker::of_test(config.clone());
+    let worker = Rc::new(worker);
     config.publish(snapshot);
     let readiness = Readiness::new();
     tokio::task::spawn_local(crate::accept::listen(worker.clone(), readiness.block("sockets")));
@@ -225,33 +210,12 @@ fn lead(
     };
     let locality =
         LocalityEndpoints { locality: Default::default(), priority: 0, weight: 1, endpoints: vec![endpoint.into()] };
+    let discovery = Discovery::Static(EndpointSet { localities: vec![locality] }.into());
     let cluster = Cluster {
         name: name.into(),
-        discovery: Discovery::Static(EndpointSet { localities: vec![locality] }.into()),
-        lb: LbPolicy::RoundRobin,
-        locality_weighted: false,
-        panic_threshold: 0,
         connect_timeout: Duration::from_secs(5),
-        http: UpstreamHttp {
-            protocol: UpstreamProtocol::Http1,
-            idle_timeout: None,
-            max_requests_per_connection: 0,
-            max_concurrent_streams: 100,
-        },
         tls: upstream_tls,
-        breakers: CircuitBreakers {
-            max_connections: u32::MAX,
-            max_pending: u32::MAX,
-            max_requests: u32::MAX,
-            max_retries: u32::MAX,
-            retry_budget: None,
-        },
-        outlier: None,
-        keepalive: None,
-        service: None,
-        bind: None,
-        proxy_protocol: None,
-        config: None,
+        ..crate::upstream::tests::cluster(discovery)
     };
     snapshot.clusters.insert(name.into(), cluster.into());
 }

@@ -51,10 +51,7 @@ mod tests {
         ChainMatch, CodecType, DownstreamTls, FilterChain, ForwardClientCert, HttpFilters, Inspect, Listener,
         ListenerKind, Policy, PolicyAction, Rbac, RouteSource, Snapshot, Transport,
     };
-    use crate::record::{Recorder, Registry, Sink};
-    use crate::upstream::Shared;
     use crate::xds::Config;
-    use mesh_runtime::Drain;
 
     fn settings(name: &str) -> Arc<HttpConnection> {
         Arc::new(HttpConnection {
@@ -115,20 +112,7 @@ mod tests {
     #[tokio::test]
     async fn an_edit_reaches_the_next_request_of_an_open_connection() {
         let config = Config::fixed(snapshot("first", false, Vec::new()));
-        let (_, drain) = Drain::new();
-        let node = crate::config::Node {
-            id: "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap(),
-            pod: "a".into(),
-            namespace: "default".into(),
-            service_account: "a".into(),
-            trust_domain: Default::default(),
-            cluster: "Kubernetes".into(),
-            workload: "a".into(),
-            labels: Default::default(),
-        };
-        let recorder = Recorder::new(node.into(), &Registry::default(), &Sink::start().unwrap());
-        let shared = Shared::new(tokio::runtime::Handle::current());
-        let worker = Worker::new(config.clone(), drain, shared, recorder);
+        let (worker, _) = Worker::of_test(config.clone());
         let (peer, destination) = (([10, 0, 0, 2], 1).into(), ([10, 0, 0, 1], 80).into());
         let conn = ConnInfo::new(ListenerKind::Inbound, "virtualInbound".into(), peer, destination);
         let facts = Facts {

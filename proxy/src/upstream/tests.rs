@@ -22,7 +22,7 @@ fn locality(priority: u32, weight: u32, endpoints: impl IntoIterator<Item = Endp
     LocalityEndpoints { locality: Default::default(), priority, weight, endpoints }
 }
 
-fn cluster(discovery: Discovery) -> Cluster {
+pub(crate) fn cluster(discovery: Discovery) -> Cluster {
     Cluster {
         name: "c".into(),
         discovery,
