@@ -129,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn a_few_percent_are_no_excess_and_more_is() {
+    fn what_differs_from_run_to_run_is_no_excess_and_more_is() {
         let budget = cost(1000.0, 0.0);
-        assert!(!cost(1049.0, 0.4).exceeds(budget));
-        assert!(cost(1051.0, 0.0).exceeds(budget));
+        assert!(!cost(1099.0, 0.4).exceeds(budget));
+        assert!(cost(1101.0, 0.0).exceeds(budget));
         assert!(cost(900.0, 1.0).exceeds(budget), "one allocation a request");
-        assert!(!cost(1000.0, 101.0).exceeds(cost(1000.0, 100.0)));
+        assert!(!cost(1000.0, 124.0).exceeds(cost(1000.0, 100.0)));
         assert!(cost(1000.0, 126.0).exceeds(cost(1000.0, 100.0)));
     }
 
