@@ -3,6 +3,7 @@
 //! Nothing here does IO or knows a wire format. Every other crate meets the others in these words.
 
 mod cluster_name;
+pub mod duration;
 pub mod header_format;
 mod host;
 mod identity;

@@ -155,11 +155,9 @@ fn address(value: &Value) -> Result<(), String> {
     if valid { Ok(()) } else { Err(format!("{value} is no address such as istiod.istio-system.svc:15012")) }
 }
 
-/// Protobuf's JSON form of a duration.
 fn duration(value: &Value) -> Result<(), String> {
-    let seconds = value.as_str().and_then(|text| text.strip_suffix('s'));
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.parse::<f64>().is_ok();
-    if seconds.is_some_and(plain) { Ok(()) } else { Err(format!("{value} is no duration in seconds, such as 45s")) }
+    let read = value.as_str().and_then(mesh_types::duration::parse);
+    read.map(drop).ok_or_else(|| format!("{value} is no duration such as 45s or 1m30s"))
 }
 
 fn interception(value: &Value) -> Result<(), String> {

@@ -80,7 +80,7 @@ fn annotations_are_refused_by_name() {
         ("proxy.istio.io/config", "- a", "is no ProxyConfig in YAML: invalid type: sequence, expected a map"),
         ("proxy.istio.io/config", "concurency: 1", "concurency: unknown field; did you mean concurrency?"),
         ("proxy.istio.io/config", "gatewayTopology: {}", "gatewayTopology: is not served"),
-        ("proxy.istio.io/config", "drainDuration: 1m", "drainDuration: \"1m\" is no duration in seconds, such as 45s"),
+        ("proxy.istio.io/config", "drainDuration: 1d", "drainDuration: \"1d\" is no duration such as 45s or 1m30s"),
         ("proxy.istio.io/config", "interceptionMode: TPROXY", "interceptionMode: TPROXY is not served; use REDIRECT"),
         ("proxy.istio.io/config", "proxyMetadata: { POD_NAME: x }", "proxyMetadata.POD_NAME: is set by the injector"),
         (

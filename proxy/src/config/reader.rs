@@ -53,14 +53,15 @@ impl Reader {
         })
     }
 
-    /// Seconds (`5s`), the form in which the injector writes durations; Istio's default is 5 s.
+    /// A duration as Istio's objects write it; Istio's default is 5 s.
     pub(super) fn duration(&mut self, name: &str, text: Option<&str>) -> std::time::Duration {
         const DEFAULT: std::time::Duration = std::time::Duration::from_secs(5);
+        const MOST: std::time::Duration = std::time::Duration::from_hours(24);
         let Some(text) = text else { return DEFAULT };
-        match text.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok()).filter(|seconds| *seconds >= 0.0) {
-            Some(seconds) => std::time::Duration::from_secs_f64(seconds.min(86_400.0)),
+        match mesh_types::duration::parse(text) {
+            Some(duration) => duration.min(MOST),
             None => {
-                self.problem(format!("PROXY_CONFIG: {name}: {text:?} is not a number of seconds, such as 5s"));
+                self.problem(format!("PROXY_CONFIG: {name}: {text:?} is no duration such as 45s or 1m30s"));
                 DEFAULT
             }
         }
