@@ -64,6 +64,7 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
                 shared.tidy();
             }
         });
+        tokio::spawn(settle(readiness));
         tracing::info!(workers = settings.concurrency, control_plane = %settings.discovery, "started");
         let began = tokio::spawn(when_begun(drain.clone()));
         end.await.context("signals")?;
@@ -72,6 +73,14 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         sink.flush();
         Ok(())
     })
+}
+
+/// Once it serves, the proxy will not start again: what of the program only a start runs need not stay in memory.
+async fn settle(readiness: Readiness) {
+    readiness.ready().await;
+    if let Err(error) = program_text::release() {
+        tracing::warn!("the text of the program's start stays in memory: {error}");
+    }
 }
 
 /// A pod that ends may have told us before its application was told (`/drain`).
