@@ -62,7 +62,7 @@ fn holds(condition: &Condition, subject: &Subject<'_>) -> bool {
         Condition::UrlPath(test) => subject.head.is_some_and(|head| test.matches(path(head))),
         Condition::Authenticated(None) => conn.peer_identity().is_some(),
         Condition::Authenticated(Some(test)) => {
-            conn.tls.as_ref().is_some_and(|tls| tls.uri_sans.iter().any(|uri| test.matches(uri.as_bytes())))
+            conn.tls.as_ref().is_some_and(|tls| tls.uri_sans().iter().any(|uri| test.matches(uri.as_bytes())))
         }
         Condition::DirectRemoteIp(net) => contains(net, conn.peer.ip()),
         Condition::RemoteIp(net) => contains(net, original_client(subject)),
@@ -91,11 +91,7 @@ mod tests {
     use crate::model::{ListenerKind, StringMatch};
 
     fn conn(identity: Option<&str>) -> ConnInfo {
-        let tls = identity.map(|uri| PeerTls {
-            identity: uri.parse().ok(),
-            uri_sans: vec![uri.to_owned()],
-            ..PeerTls::default()
-        });
+        let tls = identity.map(PeerTls::with_peer);
         let (peer, destination) = (([10, 0, 0, 7], 4000).into(), ([10, 0, 0, 1], 9080).into());
         let conn = ConnInfo::new(ListenerKind::Inbound, "virtualInbound".into(), peer, destination);
         ConnInfo { local: ([10, 0, 0, 1], 15006).into(), tls, ..conn }

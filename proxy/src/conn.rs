@@ -4,6 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use mesh_tls::PeerCertificate;
 use mesh_types::{Identity, Name};
 
 use crate::model::ListenerKind;
@@ -48,18 +49,24 @@ pub struct Memo {
 /// The TLS session that we terminated.
 #[derive(Clone, Debug, Default)]
 pub struct PeerTls {
-    /// The peer's verified SPIFFE identity; `None` without a client certificate or with another kind of one.
-    pub identity: Option<Identity>,
-    /// Verified URI SANs, in order.
-    pub uri_sans: Vec<String>,
-    /// Verified DNS SANs, in order.
-    pub dns_sans: Vec<String>,
+    /// The peer's verified certificate, if it showed one.
+    pub peer: Option<Arc<PeerCertificate>>,
     /// Negotiated protocol.
     pub alpn: Option<Box<str>>,
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
-    /// SHA-256 of the peer's certificate in lower-case hex (the `Hash` of `x-forwarded-client-cert`).
-    pub certificate_hash: Option<String>,
+}
+
+impl PeerTls {
+    /// A session with a caller that is imagined, whose certificate names this URI.
+    pub fn with_peer(uri: &str) -> Self {
+        Self { peer: Some(PeerCertificate::naming(uri).into()), ..Self::default() }
+    }
+
+    /// Verified URI SANs, in order.
+    pub(crate) fn uri_sans(&self) -> &[String] {
+        self.peer.as_ref().map_or(&[], |peer| &peer.uri_sans)
+    }
 }
 
 impl ConnInfo {
@@ -81,6 +88,6 @@ impl ConnInfo {
 
     /// The peer's verified identity, if mutual TLS was used.
     pub fn peer_identity(&self) -> Option<&Identity> {
-        self.tls.as_ref()?.identity.as_ref()
+        self.tls.as_ref()?.peer.as_ref()?.identity.as_ref()
     }
 }

@@ -1,5 +1,6 @@
 //! From a request to what is done with it: decided once, into one value.
 
+mod client_certificate;
 mod cors;
 mod decide;
 mod decision;

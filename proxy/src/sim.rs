@@ -128,12 +128,8 @@ impl Simulation {
         if !is_understood {
             return Fate::Refused("plain text meets TLS, TLS plain text, or a certificate is asked for".to_owned());
         }
-        let tls = chain.tls.as_ref().map(|_| PeerTls {
-            identity: identity.and_then(|uri| uri.parse().ok()),
-            uri_sans: identity.into_iter().cloned().collect(),
-            version: "TLSv1.3",
-            ..PeerTls::default()
-        });
+        let session = || identity.map_or_else(PeerTls::default, |uri| PeerTls::with_peer(uri));
+        let tls = chain.tls.as_ref().map(|_| PeerTls { version: "TLSv1.3", ..session() });
         let conn = ConnInfo { tls, ..ConnInfo::new(kind, listener.clone(), connection.source, connection.destination) };
         if let Err(fault) = authz::check(&chain.rbac, &Subject { conn: &conn, head: None }) {
             return Fate::Refused(fault.details().into_owned());

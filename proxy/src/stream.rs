@@ -100,6 +100,13 @@ impl Stream {
         self
     }
 
+    /// The same, without the bytes that would be read first: somebody has them.
+    #[must_use]
+    pub(crate) fn without_early(mut self) -> Self {
+        self.early = Early::default();
+        self
+    }
+
     /// Puts bytes back that were read ahead of their reader.
     pub fn put_back(&mut self, bytes: Vec<u8>) {
         let all = [&bytes, self.early.rest()].concat();

@@ -8,6 +8,8 @@ use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::subject;
+
 /// A peer's leaf certificate, as policies, logs and metrics see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate {
@@ -18,7 +20,7 @@ pub struct PeerCertificate {
     pub uri_sans: Vec<String>,
     /// DNS SANs, in order.
     pub dns_sans: Vec<String>,
-    /// The subject as RFC 4514 would write it; empty for most SPIFFE certificates.
+    /// The subject as RFC 4514 writes it, in ASCII; empty for most SPIFFE certificates.
     pub subject: String,
     /// SHA-256 of the whole certificate in lower-case hex, as in `x-forwarded-client-cert`.
     pub sha256: String,
@@ -47,10 +49,25 @@ impl Validity {
     }
 }
 
+impl PeerCertificate {
+    /// One that says nothing but this URI, for callers that are imagined.
+    pub fn naming(uri: &str) -> Self {
+        Self {
+            identity: uri.parse().ok(),
+            uri_sans: vec![uri.to_owned()],
+            dns_sans: Vec::new(),
+            subject: String::new(),
+            sha256: String::new(),
+            validity: Validity { not_before: SystemTime::UNIX_EPOCH, not_after: SystemTime::UNIX_EPOCH },
+        }
+    }
+}
+
 /// Reads a peer's leaf, which comes first in its chain.
 ///
 /// # Errors
-/// [`CertificateError::BadEncoding`] if the chain is empty or its leaf does not parse.
+/// [`CertificateError::BadEncoding`] if the chain is empty, its leaf does not parse, or a name in it is not of visible
+/// ASCII, as those of URIs and DNS are (RFC 5280 §4.2.1.6): names are written into fields of requests and into logs.
 pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate, CertificateError> {
     let leaf = chain.first().ok_or(CertificateError::BadEncoding)?;
     let certificate = parse(leaf)?;
@@ -59,8 +76,8 @@ pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate,
     if let Some(names) = certificate.subject_alternative_name().map_err(|_| CertificateError::BadEncoding)? {
         for name in &names.value.general_names {
             match name {
-                GeneralName::URI(uri) => uri_sans.push((*uri).to_owned()),
-                GeneralName::DNSName(dns) => dns_sans.push((*dns).to_owned()),
+                GeneralName::URI(uri) => uri_sans.push(visible(uri)?),
+                GeneralName::DNSName(dns) => dns_sans.push(visible(dns)?),
                 _ => {}
             }
         }
@@ -73,7 +90,7 @@ pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate,
         identity,
         uri_sans,
         dns_sans,
-        subject: certificate.subject().to_string(),
+        subject: subject::text(certificate.subject()),
         sha256: hex(digest::digest(&digest::SHA256, leaf).as_ref()),
         validity: times(&certificate),
     })
@@ -85,6 +102,14 @@ pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate,
 /// [`CertificateError::BadEncoding`] if it does not parse.
 pub fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, CertificateError> {
     parse(certificate).map(|certificate| times(&certificate))
+}
+
+fn visible(name: &str) -> Result<String, CertificateError> {
+    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(CertificateError::BadEncoding)
+    }
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateError> {
@@ -109,4 +134,25 @@ fn times(certificate: &X509Certificate<'_>) -> Validity {
 fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    #[test]
+    fn names_that_could_break_a_line_are_refused() {
+        let read = |uri: &str| {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+            let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            peer_certificate(std::slice::from_ref(certificate.der())).map(|peer| peer.uri_sans)
+        };
+        let plain = "spiffe://cluster.local/ns/a/sa/b";
+        assert_eq!(read(plain).unwrap(), [plain]);
+        for odd in ["\r\nx-admin: yes", " ", "\0", "\x7f"] {
+            assert!(read(&format!("{plain}{odd}")).is_err(), "{}", odd.escape_debug());
+        }
+    }
 }

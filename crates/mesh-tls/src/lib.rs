@@ -12,6 +12,7 @@ mod client_verifier;
 mod error;
 pub mod grpc;
 mod keys;
+mod leaves;
 mod peer;
 mod provider;
 mod request;
@@ -21,6 +22,7 @@ mod roots;
 mod seen;
 mod server;
 mod session;
+mod subject;
 mod tickets;
 mod verify;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{Accepted, ResolvesServerCert, WebPkiClientVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, StartHandshake, TlsAcceptor};
 
 use crate::client_verifier::Remembering;
 use crate::error::{HandshakeError, TlsError};
@@ -72,6 +72,8 @@ impl ServerTls {
             .with_cert_resolver(resolver(settings.certificates)?);
         config.alpn_protocols = settings.alpn;
         config.ticketer = Ticketer::new()?;
+        // A connection uses one, and making one is a fiftieth of a handshake.
+        config.send_tls13_tickets = 1;
         // Many callers put SHA-384 first, which would be a tenth of the handshake (see [`provider`]).
         config.ignore_client_order = true;
         Ok(Self { config: Arc::new(config) })
@@ -90,7 +92,30 @@ impl ServerTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = TlsAcceptor::from(self.config.clone()).accept(io).await.map_err(HandshakeError::from_io)?;
+        Self::settle(TlsAcceptor::from(self.config.clone()).accept(io), test).await
+    }
+
+    /// The same over `io` from which a ClientHello was read, and no byte after those that `hello` was given.
+    ///
+    /// # Errors
+    /// As [`ServerTls::accept`].
+    pub async fn accept_hello<IO>(
+        &self,
+        hello: Accepted,
+        io: IO,
+        test: &PeerTest,
+    ) -> Result<(TlsStream<IO>, Session), HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        Self::settle(StartHandshake::from_parts(hello, io).into_stream(self.config.clone()), test).await
+    }
+
+    async fn settle<IO>(shaking: Accept<IO>, test: &PeerTest) -> Result<(TlsStream<IO>, Session), HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stream = shaking.await.map_err(HandshakeError::from_io)?;
         let connection = stream.get_ref().1;
         let mut session = Session::settle(connection, test)?;
         session.server_name = connection.server_name().map(|name| name.to_ascii_lowercase().into());

@@ -1,11 +1,13 @@
 //! What a handshake settled.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion, SupportedProtocolVersion, version};
 
-use crate::certificate::{PeerCertificate, peer_certificate};
+use crate::certificate::PeerCertificate;
 use crate::error::{HandshakeError, TlsError};
+use crate::leaves;
 use crate::peer::PeerTest;
 
 /// Which versions of TLS may be spoken. The default is 1.2 and 1.3.
@@ -48,7 +50,7 @@ impl Versions {
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The peer's certificate, if it gave one; its chain, names and times were checked.
-    pub peer: Option<PeerCertificate>,
+    pub peer: Option<Arc<PeerCertificate>>,
     /// Negotiated protocol.
     pub alpn: Option<Vec<u8>>,
     /// `TLSv1.2` or `TLSv1.3`.
@@ -65,7 +67,7 @@ impl Session {
     pub(crate) fn settle(state: &CommonState, test: &PeerTest) -> Result<Self, HandshakeError> {
         let peer = match state.peer_certificates() {
             Some(chain) if !chain.is_empty() => {
-                let peer = peer_certificate(chain).map_err(HandshakeError::Certificate)?;
+                let peer = leaves::leaf(chain).map_err(HandshakeError::Certificate)?;
                 if peer.validity.is_over(SystemTime::now()) {
                     return Err(HandshakeError::Expired);
                 }

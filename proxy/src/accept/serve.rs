@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mesh_tls::ServerTls;
 use mesh_types::Name;
+use rustls::server::Accepted;
 use tokio::net::TcpStream;
 
 use super::chain::{Facts, choose};
@@ -129,13 +130,14 @@ async fn take(
     let mut facts =
         Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
     let mut early = Vec::with_capacity(FIRST_BYTES);
+    let mut hello = None;
     if listener.inspect.tls || listener.inspect.http {
         match first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early)).await? {
             // Nobody listens to HTTP or TLS without asking first.
             First::Caller(sniffed) if sniffed.silent && is_declared(&listener) => return Ok(None),
             First::Caller(sniffed) => {
                 facts.transport = sniffed.transport.unwrap_or(Transport::Raw);
-                (facts.server_name, facts.protocols) = (sniffed.server_name, sniffed.protocols);
+                (facts.server_name, facts.protocols, hello) = (sniffed.server_name, sniffed.protocols, sniffed.hello);
             }
             First::Endpoint(chain, opened) => {
                 let stream = Stream::plain(socket).with_early(early);
@@ -151,7 +153,7 @@ async fn take(
     if let Some(settings) = &chain.tls {
         let bytes = matches!(chain.terminal, Terminal::Tcp(_));
         let tls = worker.tls.server(&snapshot, settings, bytes)?;
-        stream = terminate(&tls, settings, stream, &mut conn).await?;
+        stream = terminate(&tls, settings, (stream, hello), &mut conn).await?;
         if conn.tls.as_ref().is_some_and(|tls| tls.alpn.as_deref() == Some(carrier::ALPN)) {
             return Ok(Some(Taken { snapshot, conn, facts, chain, stream, way: Way::Carrier(tls) }));
         }
@@ -244,21 +246,25 @@ async fn first_bytes(
 async fn terminate(
     server: &ServerTls,
     settings: &DownstreamTls,
-    stream: Stream,
+    (stream, hello): (Stream, Option<Box<Accepted>>),
     conn: &mut ConnInfo,
 ) -> Result<Stream, String> {
     let test = tls::client_test(settings);
-    let accepted = tokio::time::timeout(HANDSHAKE, server.accept(stream.reading_ahead(), &test)).await;
+    let accepted = async {
+        match hello {
+            // What was read is in it.
+            Some(hello) => server.accept_hello(*hello, stream.without_early().reading_ahead(), &test).await,
+            None => server.accept(stream.reading_ahead(), &test).await,
+        }
+    };
+    let accepted = tokio::time::timeout(HANDSHAKE, accepted).await;
     let (stream, session) =
         accepted.map_err(|_| "the TLS handshake took too long")?.map_err(|error| error.to_string())?;
     conn.sni = session.server_name.clone().or(conn.sni.take());
     conn.tls = Some(PeerTls {
-        identity: session.peer.as_ref().and_then(|peer| peer.identity.clone()),
-        uri_sans: session.peer.as_ref().map(|peer| peer.uri_sans.clone()).unwrap_or_default(),
-        dns_sans: session.peer.as_ref().map(|peer| peer.dns_sans.clone()).unwrap_or_default(),
+        peer: session.peer,
         alpn: session.alpn.as_deref().map(|alpn| String::from_utf8_lossy(alpn).into()),
         version: session.version,
-        certificate_hash: session.peer.map(|peer| peer.sha256),
     });
     Ok(Stream::tls_server(Box::new(stream)))
 }

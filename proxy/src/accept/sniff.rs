@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::server::Acceptor;
+use rustls::server::{Accepted, Acceptor};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -14,24 +14,22 @@ const MOST: usize = 16 * 1024;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sniffed {
     pub(super) transport: Option<Transport>,
     pub(super) server_name: Option<Box<str>>,
     pub(super) protocols: Vec<Box<str>>,
+    /// The ClientHello, with all bytes that were read.
+    pub(super) hello: Option<Box<Accepted>>,
     /// The caller ended without a word.
     pub(super) silent: bool,
 }
 
 /// What bytes show so far.
-#[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// More bytes are needed.
     More,
-    Tls {
-        server_name: Option<Box<str>>,
-        protocols: Vec<Box<str>>,
-    },
+    Tls(Box<Accepted>),
     Http(&'static str),
     Opaque,
 }
@@ -44,7 +42,7 @@ pub(super) async fn read(socket: &mut TcpStream, inspect: &Inspect, early: &mut 
     loop {
         let ended = socket.read_buf(early).await? == 0;
         let verdict = look(early, inspect);
-        if verdict != Verdict::More || ended || early.len() >= MOST {
+        if !matches!(verdict, Verdict::More) || ended || early.len() >= MOST {
             return Ok(Sniffed { silent: ended && early.is_empty(), ..Sniffed::new(verdict) });
         }
     }
@@ -54,8 +52,16 @@ impl Sniffed {
     fn new(verdict: Verdict) -> Self {
         let raw = Self { transport: Some(Transport::Raw), ..Self::default() };
         match verdict {
-            Verdict::Tls { server_name, protocols } => {
-                Self { transport: Some(Transport::Tls), server_name, protocols, ..raw }
+            Verdict::Tls(accepted) => {
+                let hello = accepted.client_hello();
+                let text = |protocol: &[u8]| String::from_utf8_lossy(protocol).into();
+                Self {
+                    transport: Some(Transport::Tls),
+                    server_name: hello.server_name().map(|name| name.to_ascii_lowercase().into()),
+                    protocols: hello.alpn().into_iter().flatten().map(text).collect(),
+                    hello: Some(accepted),
+                    silent: false,
+                }
             }
             Verdict::Http(protocol) => Self { protocols: vec![protocol.into()], ..raw },
             Verdict::More | Verdict::Opaque => raw,
@@ -84,14 +90,7 @@ fn client_hello(bytes: &[u8]) -> Verdict {
     match acceptor.accept() {
         Ok(None) => Verdict::More,
         Err(_) => Verdict::Opaque,
-        Ok(Some(accepted)) => {
-            let hello = accepted.client_hello();
-            let text = |protocol: &[u8]| String::from_utf8_lossy(protocol).into();
-            Verdict::Tls {
-                server_name: hello.server_name().map(|name| name.to_ascii_lowercase().into()),
-                protocols: hello.alpn().into_iter().flatten().map(text).collect(),
-            }
-        }
+        Ok(Some(accepted)) => Verdict::Tls(Box::new(accepted)),
     }
 }
 
@@ -129,16 +128,29 @@ mod tests {
 
     const ALL: Inspect = Inspect { tls: true, http: true, proxy_protocol: false, timeout: None };
 
+    fn seen(bytes: &[u8], inspect: &Inspect) -> &'static str {
+        match look(bytes, inspect) {
+            Verdict::More => "more",
+            Verdict::Tls(_) => "tls",
+            Verdict::Http(protocol) => protocol,
+            Verdict::Opaque => "opaque",
+        }
+    }
+
     #[test]
     fn http_is_recognised() {
-        assert_eq!(look(b"GET / HTTP/1.1\r\n", &ALL), Verdict::Http("http/1.1"));
-        assert_eq!(look(b"GET / HTTP/1.0\n", &ALL), Verdict::Http("http/1.0"));
-        assert_eq!(look(PREFACE, &ALL), Verdict::Http("h2c"));
-        assert_eq!(look(b"PRI * HT", &ALL), Verdict::More);
-        assert_eq!(look(b"GET /some", &ALL), Verdict::More);
-        assert_eq!(look(b"EHLO mail\r\n", &ALL), Verdict::Opaque);
-        assert_eq!(look(b"\x00\x01\x02", &ALL), Verdict::Opaque);
-        assert_eq!(look(b"GET / HTTP/1.1\r\n", &Inspect { http: false, ..ALL }), Verdict::Opaque);
+        for (bytes, expected) in [
+            (&b"GET / HTTP/1.1\r\n"[..], "http/1.1"),
+            (b"GET / HTTP/1.0\n", "http/1.0"),
+            (PREFACE, "h2c"),
+            (b"PRI * HT", "more"),
+            (b"GET /some", "more"),
+            (b"EHLO mail\r\n", "opaque"),
+            (b"\x00\x01\x02", "opaque"),
+        ] {
+            assert_eq!(seen(bytes, &ALL), expected, "{}", bytes.escape_ascii());
+        }
+        assert_eq!(seen(b"GET / HTTP/1.1\r\n", &Inspect { http: false, ..ALL }), "opaque");
     }
 
     #[test]
@@ -155,9 +167,9 @@ mod tests {
         .unwrap();
         let mut hello = Vec::new();
         client.write_tls(&mut hello).unwrap();
-        assert_eq!(look(&hello[..hello.len() / 2], &ALL), Verdict::More);
-        let Verdict::Tls { server_name, protocols } = look(&hello, &ALL) else { panic!("not recognised") };
-        assert_eq!((server_name.as_deref(), protocols.len()), (Some("shop.example.com"), 0));
+        assert_eq!(seen(&hello[..hello.len() / 2], &ALL), "more");
+        let sniffed = Sniffed::new(look(&hello, &ALL));
+        assert_eq!((sniffed.server_name.as_deref(), sniffed.protocols.len()), (Some("shop.example.com"), 0));
     }
 
     proptest! {

@@ -38,8 +38,7 @@ mod tests {
 
     fn conn(kind: ListenerKind, peer: Option<&str>) -> ConnInfo {
         let address = ([127, 0, 0, 1], 80).into();
-        let identity = peer.map(|peer| peer.parse().unwrap());
-        let tls = Some(PeerTls { identity, ..PeerTls::default() });
+        let tls = Some(peer.map_or_else(PeerTls::default, PeerTls::with_peer));
         ConnInfo { tls, ..ConnInfo::new(kind, "l".into(), address, address) }
     }
 

@@ -33,7 +33,7 @@ fn value(name: &str, argument: Option<&str>, context: &Context<'_>) -> Option<Ve
         "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => conn.destination.ip().to_string(),
         "DOWNSTREAM_LOCAL_PORT" => conn.destination.port().to_string(),
         "DOWNSTREAM_PEER_URI_SAN" => {
-            conn.tls.as_ref().map(|tls| tls.uri_sans.join(",")).filter(|uris| !uris.is_empty())?
+            conn.tls.as_ref().map(|tls| tls.uri_sans().join(",")).filter(|uris| !uris.is_empty())?
         }
         "DOWNSTREAM_TLS_VERSION" => conn.tls.as_ref()?.version.to_owned(),
         "REQUESTED_SERVER_NAME" => conn.sni.as_deref()?.to_owned(),

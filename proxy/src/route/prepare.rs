@@ -3,10 +3,11 @@
 
 use mesh_http::{Known, RequestHead};
 
+use super::client_certificate;
 use super::find::split_query;
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Step};
-use crate::model::{ForwardClientCert, HttpConnection};
+use crate::model::HttpConnection;
 use crate::record::peer;
 
 /// What the names of Envoy's own fields begin with.
@@ -82,7 +83,7 @@ pub(super) fn prepare(
     }
     // Outbound it is the application that speaks, which knows nothing of this.
     peer::take(head, conn);
-    client_certificate(head, conn, http.forward_client_cert, identity);
+    client_certificate::tell(head, conn, http.forward_client_cert, identity);
     if http.generate_request_id && head.fields.get(Known::XRequestId).is_none() {
         head.fields.append(Known::XRequestId, &uuid());
     }
@@ -111,37 +112,13 @@ fn external(head: &RequestHead, peer: &str, trusted: u32) -> String {
     told.split(',').rev().map(str::trim).nth(trusted as usize - 1).map_or(peer, |address| address).to_owned()
 }
 
-fn append_to_list(head: &mut RequestHead, name: Known, value: &[u8]) {
+pub(super) fn append_to_list(head: &mut RequestHead, name: Known, value: &[u8]) {
     if head.fields.get_all(name).all(<[u8]>::is_empty) {
         return head.fields.set(name, value);
     }
     let held = head.fields.get_all(name).filter(|held| !held.is_empty());
     let list = held.chain([value]).collect::<Vec<_>>().join(&b","[..]);
     head.fields.set(name, &list);
-}
-
-/// `x-forwarded-client-cert`: who the caller proved to be.
-fn client_certificate(head: &mut RequestHead, conn: &ConnInfo, rule: ForwardClientCert, identity: Option<&str>) {
-    const NAME: Known = Known::XForwardedClientCert;
-    let element = conn.tls.as_ref().and_then(|tls| {
-        let hash = tls.certificate_hash.as_deref()?;
-        Some(conn.memo.client_certificate.get_or_init(|| element(hash, &tls.uri_sans, identity)).as_bytes())
-    });
-    match (rule, element) {
-        (ForwardClientCert::AlwaysForwardOnly, _) | (ForwardClientCert::ForwardOnly, Some(_)) => {}
-        (ForwardClientCert::AppendForward, Some(element)) => append_to_list(head, NAME, element),
-        (ForwardClientCert::SanitizeSet, Some(element)) => head.fields.set(NAME, element),
-        _ => {
-            head.fields.remove(NAME);
-        }
-    }
-}
-
-fn element(hash: &str, uris: &[String], identity: Option<&str>) -> Box<str> {
-    let by = identity.map(|identity| format!("By={identity};")).unwrap_or_default();
-    let mut element = format!("{by}Hash={hash};Subject=\"\"");
-    uris.iter().for_each(|uri| element.extend([";URI=", uri]));
-    element.into()
 }
 
 /// A random UUID (RFC 9562, version 4).

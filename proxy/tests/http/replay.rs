@@ -92,7 +92,7 @@ fn a_stranger_cannot_ask_for_it() {
 
 fn beside_an_application(setting: &mut Setting, peer: Option<&str>) {
     setting.kind = ListenerKind::Inbound;
-    setting.tls = Some(PeerTls { identity: peer.map(|peer| peer.parse().unwrap()), ..PeerTls::default() });
+    setting.tls = Some(peer.map_or_else(PeerTls::default, PeerTls::with_peer));
 }
 
 #[test]

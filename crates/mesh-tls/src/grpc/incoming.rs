@@ -97,8 +97,8 @@ async fn open(socket: TcpStream, address: SocketAddr, tls: Option<ServerTls>) ->
     };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket, &PeerTest::Any)).await {
         Ok(Ok((stream, session))) => {
-            let certificate = session.peer.map(Arc::new);
-            Some(GrpcStream { io: Io::Tls(Box::new(stream)), peer: Peer { address, certificate } })
+            let peer = Peer { address, certificate: session.peer };
+            Some(GrpcStream { io: Io::Tls(Box::new(stream)), peer })
         }
         Ok(Err(error)) => {
             tracing::debug!("TLS handshake with {address}: {error}");

@@ -159,8 +159,10 @@ impl Ends {
     pub(crate) async fn exchange(self) {
         let (mut taken, mut opened) = (self.server.unwrap().0, self.client.unwrap().0);
         opened.write_all(b"?").await.unwrap();
+        opened.flush().await.unwrap();
         assert_eq!(taken.read_u8().await.unwrap(), b'?');
         taken.write_all(b"!").await.unwrap();
+        taken.flush().await.unwrap();
         assert_eq!(opened.read_u8().await.unwrap(), b'!');
     }
 }

@@ -175,7 +175,7 @@ async fn many_connections_at_once_are_resumed() {
     let server = server(authority.workload("reviews"), ClientAuth::Required(authority.roots()));
     let client = client(Some(authority.workload("productpage")), &authority);
     let mut open = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..40 {
         open.push(Ends::shake(&server, &PeerTest::Any, &client, sni(), &PeerTest::Any).await);
     }
     for ends in open {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mesh_http::RequestHead;
 
 use super::format::{Format, Piece, Value};
-use crate::conn::ConnInfo;
+use crate::conn::{ConnInfo, PeerTls};
 use crate::fault::Flags;
 use crate::model::{AccessLogFormat, Endpoint};
 use crate::record::{RequestRecord, TcpRecord};
@@ -104,7 +104,7 @@ impl<'a> Line<'a> {
             Value::DownstreamLocalAddress => address(conn.destination, out),
             Value::DownstreamLocalAddressWithoutPort => show(conn.destination.ip(), out),
             Value::DownstreamPeerUriSan => {
-                let uris = conn.tls.iter().flat_map(|tls| &tls.uri_sans);
+                let uris = conn.tls.iter().flat_map(PeerTls::uri_sans);
                 uris.enumerate().for_each(|(position, uri)| {
                     if position > 0 {
                         out.push(b',');
