@@ -21,6 +21,9 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// How often idle connections are looked at.
 const TIDY: Duration = Duration::from_secs(5);
 
+/// So long after a proxy was ready first its start is over, its first configuration and connections included.
+const STARTED: Duration = Duration::from_secs(1);
+
 /// Runs until it is told to end, drains, and returns. `end` is awaited on the control thread, within its runtime.
 ///
 /// # Errors
@@ -75,9 +78,10 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
     })
 }
 
-/// Once it serves, the proxy will not start again: what of the program only a start runs need not stay in memory.
+/// A proxy will not start again: what of the program only a start runs need not stay in memory.
 async fn settle(readiness: Readiness) {
     readiness.ready().await;
+    tokio::time::sleep(STARTED).await;
     if let Err(error) = program_text::release() {
         tracing::warn!("the text of the program's start stays in memory: {error}");
     }

@@ -157,6 +157,13 @@ pub const ALL: &[Scenario] = &[
         leave: edge::leave,
     },
     Scenario {
+        title: "The gateway restarted under load",
+        expected: "callers who keep their connections are moved to the new pods, and no call fails",
+        needs: Needs::Shop,
+        run: gateway::restarted,
+        leave: gateway::close,
+    },
+    Scenario {
         title: "An Ingress of Kubernetes",
         expected: "Istio's gateway answers for it, over TLS too, and its status says where",
         needs: Needs::Shop,
