@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::Node as WireNode;
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use envoy_types::pb::envoy::service::status::v3::{ClientConfig, ConfigStatus};
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use galley::Objects;
 use mesh_runtime::Readiness;
 use mesh_types::{NodeId, NodeKind};
 use pilot::{Server, World};
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -317,6 +320,10 @@ impl pilot::Authenticate for Believer {
     ) -> Result<pilot::Grant, tonic::Status> {
         Ok(pilot::Grant { keys: true })
     }
+
+    async fn operator(&self, _: &tonic::metadata::MetadataMap) -> Result<(), tonic::Status> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -325,4 +332,50 @@ async fn keys_are_told_to_who_is_proven_and_to_nobody_else() {
     assert!(!are_told(&control.server).await, "anybody got the keys");
     let proven = control.server.with_authentication(Arc::new(Believer));
     assert!(are_told(&proven).await);
+}
+
+/// What a server answers to a question in the protocol's older form, as `istioctl` asks it.
+async fn ask(server: &Server, type_url: &str) -> Result<ads::DiscoveryResponse, tonic::Status> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = serve(server, listener);
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = AggregatedDiscoveryServiceClient::new(endpoint.connect().await.unwrap());
+    let request = ads::DiscoveryRequest { type_url: type_url.to_owned(), ..Default::default() };
+    let requests = tokio_stream::StreamExt::chain(tokio_stream::iter([request]), tokio_stream::pending());
+    let answered = async { client.stream_aggregated_resources(requests).await?.into_inner().message().await };
+    let answer = answered.await.map(Option::unwrap);
+    serving.shutdown_background();
+    answer
+}
+
+/// How the one proxy that is connected stands, by type.
+fn states(answer: &ads::DiscoveryResponse) -> HashMap<String, ConfigStatus> {
+    let [one] = &answer.resources[..] else { panic!("{answer:?}") };
+    let client = ClientConfig::decode(&*one.value).unwrap();
+    assert_eq!(client.node.unwrap().id, "client.default");
+    let states = client.generic_xds_configs.into_iter();
+    states.map(|state| (state.type_url.clone(), state.config_status())).collect()
+}
+
+#[tokio::test]
+async fn operators_are_told_how_proxies_stand_and_nobody_else() {
+    const SYNCZ: &str = "istio.io/debug/syncz";
+    let control = ControlPlane::start(SHOP).await;
+    let config = proxy(control.address, None);
+    config.listener(service()).await.unwrap();
+    let stranger = ask(&control.server, SYNCZ).await.unwrap_err();
+    assert_eq!(stranger.code(), tonic::Code::PermissionDenied, "{stranger}");
+
+    let proven = control.server.with_authentication(Arc::new(Believer)).named("istiod-0");
+    let state = async |kind: pilot::Kind| states(&ask(&proven, SYNCZ).await.unwrap())[kind.url()];
+    while state(pilot::Kind::Listener).await != ConfigStatus::Synced {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(state(pilot::Kind::Secret).await, ConfigStatus::NotSent);
+    let identifier = ask(&proven, SYNCZ).await.unwrap().control_plane.unwrap().identifier;
+    assert!(identifier.contains("\"ID\":\"istiod-0\""), "{identifier}");
+
+    let proxys = ask(&proven, pilot::Kind::Listener.url()).await.unwrap_err();
+    assert!(proxys.message().contains("DELTA_GRPC"), "{proxys}");
 }

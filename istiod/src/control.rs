@@ -33,8 +33,8 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
     let first = Arc::new(World::build(&config.borrow().objects));
     let trust_domain = trust_domain::follow(config.clone())?;
     let world = build(config.clone(), first);
-    let plain = Server::new(world.clone());
-    let secure = plain.with_authentication(Arc::new(Door::new(callers.clone())));
+    let plain = Server::new(world.clone()).named(&settings.place.pod);
+    let secure = plain.with_authentication(Arc::new(Door::new(callers.clone(), &settings.place.namespace)));
 
     let own = certificates::follow(authority.clone(), names.clone(), "h2")?;
     let service = || Service::server(authority.clone(), callers.clone(), trust_domain.clone());

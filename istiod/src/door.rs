@@ -1,4 +1,5 @@
-//! The door to xDS: a proxy may speak for its own pod only, and a token proves which that is.
+//! The door to xDS: a proxy may speak for its own pod only, and a token proves which that is. Who operates the mesh has a
+//! token of the control plane's namespace (Istio's rule for its debug pages).
 
 use std::sync::Arc;
 
@@ -10,11 +11,13 @@ use tonic::metadata::MetadataMap;
 /// Lets in who shows a token.
 pub(crate) struct Door {
     callers: Arc<dyn Authenticator>,
+    /// The control plane's.
+    namespace: String,
 }
 
 impl Door {
-    pub(crate) fn new(callers: Arc<dyn Authenticator>) -> Self {
-        Self { callers }
+    pub(crate) fn new(callers: Arc<dyn Authenticator>, namespace: &str) -> Self {
+        Self { callers, namespace: namespace.to_owned() }
     }
 }
 
@@ -32,6 +35,17 @@ impl Authenticate for Door {
             );
         }
         Ok(Grant { keys })
+    }
+
+    async fn operator(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let caller = self.callers.check(bearer(metadata)?).await?;
+        if caller.namespace == self.namespace {
+            return Ok(());
+        }
+        Err(Status::permission_denied(format!(
+            "how proxies stand is told to service accounts of {}, not of {}",
+            self.namespace, caller.namespace
+        )))
     }
 }
 

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use pilot::{Server, Shown};
@@ -16,17 +18,33 @@ use tokio::net::TcpListener;
 pub(crate) async fn serve(http: SocketAddr, monitoring: SocketAddr, xds: Server) -> Result<()> {
     let pages = Router::new().route("/ready", get(ready)).route("/debug/syncz", get(syncz)).with_state(xds.clone());
     open(http, pages).await?;
-    open(monitoring, Router::new().route("/metrics", get(metrics)).with_state(xds)).await
+    let own = Router::new().route("/debug/syncz", get(syncz)).layer(from_fn(from_here));
+    let monitored = Router::new().route("/metrics", get(metrics)).route("/version", get(version)).merge(own);
+    open(monitoring, monitored.with_state(xds)).await
+}
+
+/// Passes who is in the pod, as whoever forwards a port is: `istioctl version` asks so for the versions of proxies.
+async fn from_here(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
+    match peer.ip().to_canonical().is_loopback() {
+        true => next.run(request).await,
+        false => (StatusCode::FORBIDDEN, "only from within the pod; forward a port to it\n").into_response(),
+    }
 }
 
 async fn open(address: SocketAddr, pages: Router) -> Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
     tokio::spawn(async move {
+        let pages = pages.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, pages).await {
             tracing::error!("{address}: {error}");
         }
     });
     Ok(())
+}
+
+/// As `istioctl version` asks every istiod.
+async fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
 }
 
 async fn ready() -> &'static str {

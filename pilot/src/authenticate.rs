@@ -13,6 +13,12 @@ pub trait Authenticate: Send + Sync {
     /// # Errors
     /// If it is not this proxy's, or nobody can tell now.
     async fn authenticate(&self, metadata: &MetadataMap, proxy: &Proxy) -> Result<Grant, Status>;
+
+    /// Passes who may see how all proxies stand.
+    ///
+    /// # Errors
+    /// If the stream is nobody's who may, or nobody can tell now.
+    async fn operator(&self, metadata: &MetadataMap) -> Result<(), Status>;
 }
 
 /// What a stream may be told beyond the configuration that every proxy gets.
@@ -29,5 +35,9 @@ pub(crate) struct Anybody;
 impl Authenticate for Anybody {
     async fn authenticate(&self, _: &MetadataMap, _: &Proxy) -> Result<Grant, Status> {
         Ok(Grant::default())
+    }
+
+    async fn operator(&self, _: &MetadataMap) -> Result<(), Status> {
+        Err(Status::permission_denied("how proxies stand is told over TLS, to who shows a token"))
     }
 }

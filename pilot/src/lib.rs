@@ -7,6 +7,7 @@
 mod authenticate;
 mod generate;
 mod kind;
+mod operator;
 mod ordered;
 mod progress;
 mod proxy;

@@ -45,12 +45,10 @@ impl Proxy {
                 .collect(),
             _ => Labels::new(),
         };
-        let on_demand = node.metadata.as_ref().and_then(|metadata| metadata.fields.get(ON_DEMAND_METADATA));
-        let yes = Kind::StringValue("true".to_owned());
         Ok(Self {
             id,
             labels,
-            on_demand: on_demand.is_some_and(|value| value.kind.as_ref() == Some(&yes)),
+            on_demand: text_of(node, ON_DEMAND_METADATA) == Some("true"),
             scope: None,
             said: node.locality.as_ref().map(said).unwrap_or_default(),
             place: Place::default(),
@@ -100,6 +98,14 @@ impl Proxy {
     /// True for a gateway.
     pub fn is_gateway(&self) -> bool {
         self.id.kind == NodeKind::Router
+    }
+}
+
+/// A text of a node's metadata.
+pub(crate) fn text_of<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    match node.metadata.as_ref()?.fields.get(key)?.kind.as_ref()? {
+        Kind::StringValue(text) => Some(text),
+        _ => None,
     }
 }
 

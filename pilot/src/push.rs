@@ -1,11 +1,11 @@
 //! Delta ADS: each proxy gets what it subscribed to, and then only what changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use envoy_types::pb::envoy::config::core::v3::ControlPlane;
+use envoy_types::pb::envoy::config::core::v3::{ControlPlane, Node};
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
@@ -18,8 +18,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::authenticate::{Anybody, Authenticate, Grant};
 use crate::kind::Kind;
+use crate::operator;
 use crate::progress::Progress;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, text_of};
 use crate::resource::Resource;
 use crate::subscription::Subscription;
 use crate::view::View;
@@ -38,6 +39,7 @@ pub struct Server {
     connections: Arc<Mutex<BTreeMap<u64, Arc<Mutex<Shown>>>>>,
     next: Arc<AtomicU64>,
     authenticate: Arc<dyn Authenticate>,
+    instance: Arc<str>,
 }
 
 /// What the debug pages show of a connection.
@@ -45,6 +47,15 @@ pub struct Server {
 pub struct Shown {
     /// Node id.
     pub proxy: String,
+    /// The version that it says it has (node metadata `ISTIO_VERSION`).
+    #[serde(rename = "istio_version")]
+    pub version: String,
+    /// The cluster in which it says it runs (node metadata `CLUSTER_ID`).
+    #[serde(rename = "cluster_id")]
+    pub cluster: String,
+    /// Types of which it was sent something.
+    #[serde(skip)]
+    pub told: BTreeSet<Kind>,
     /// Resources sent and not yet acknowledged, by type.
     pub pending: BTreeMap<&'static str, usize>,
     /// What the proxy refused last, by type.
@@ -59,16 +70,36 @@ pub struct Shown {
     pub has: Option<u64>,
 }
 
+impl Shown {
+    fn of(proxy: &Proxy, node: &Node) -> Self {
+        let said = |key: &str| text_of(node, key).unwrap_or_default().to_owned();
+        let (version, cluster) = (said("ISTIO_VERSION"), said("CLUSTER_ID"));
+        Self { proxy: proxy.id.to_string(), version, cluster, ..Self::default() }
+    }
+}
+
 impl Server {
     /// A server of the newest world for anybody who asks; keys are told to nobody.
     pub fn new(world: watch::Receiver<Arc<World>>) -> Self {
-        Self { world, connections: Arc::default(), next: Arc::default(), authenticate: Arc::new(Anybody) }
+        Self {
+            world,
+            connections: Arc::default(),
+            next: Arc::default(),
+            authenticate: Arc::new(Anybody),
+            instance: "istiod".into(),
+        }
     }
 
     /// The same connections behind a door that proves who is who.
     #[must_use]
     pub fn with_authentication(&self, authenticate: Arc<dyn Authenticate>) -> Self {
         Self { authenticate, ..self.clone() }
+    }
+
+    /// The same, by the name by which operators know this replica.
+    #[must_use]
+    pub fn named(self, instance: &str) -> Self {
+        Self { instance: instance.into(), ..self }
     }
 
     /// As a gRPC service.
@@ -90,9 +121,23 @@ impl AggregatedDiscoveryService for Server {
 
     async fn stream_aggregated_resources(
         &self,
-        _: Request<Streaming<ads::DiscoveryRequest>>,
+        request: Request<Streaming<ads::DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        Err(Status::unimplemented("only delta ADS is served: set ads_config.api_type to DELTA_GRPC"))
+        let metadata = request.metadata().clone();
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("the stream ended at once"))?;
+        operator::check(&first)?;
+        self.authenticate.operator(&metadata).await?;
+        let server = self.clone();
+        let answers = tokio_stream::once(Ok(first)).chain(requests).filter_map(move |request| match request {
+            // What acknowledges an answer asks for none.
+            Ok(request) if !request.response_nonce.is_empty() => None,
+            Ok(request) => {
+                Some(operator::check(&request).map(|()| operator::answer(&server.instance, &server.connections())))
+            }
+            Err(status) => Some(Err(status)),
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn delta_aggregated_resources(
@@ -112,7 +157,7 @@ impl AggregatedDiscoveryService for Server {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
             id,
-            shown: Arc::new(Mutex::new(Shown { proxy: proxy.id.to_string(), ..Shown::default() })),
+            shown: Arc::new(Mutex::new(Shown::of(&proxy, &node))),
             server: self.clone(),
             grant,
             progress: Progress::new(view.generation()),
@@ -288,6 +333,7 @@ impl Connection {
             let mut shown = self.shown.lock();
             shown.sent += 1;
             shown.resources += lacking.resources.len() as u64;
+            shown.told.insert(kind);
             shown.pending.insert(kind.word(), lacking.resources.len());
             shown.has = self.progress.has();
         }

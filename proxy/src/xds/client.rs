@@ -279,7 +279,7 @@ fn wire_node(node: &Node) -> WireNode {
         ("WORKLOAD_NAME", text(&node.workload)),
         ("LABELS", Value { kind: Some(Kind::StructValue(Struct { fields: labels })) }),
         ("INSTANCE_IPS", text(&node.id.ip.to_string())),
-        ("WEFT_VERSION", text(env!("CARGO_PKG_VERSION"))),
+        ("ISTIO_VERSION", text(env!("CARGO_PKG_VERSION"))),
         ("INTERCEPTION_MODE", text("REDIRECT")),
         (mesh_types::ON_DEMAND_METADATA, text("true")),
     ];
