@@ -63,12 +63,14 @@ struct Outgoing {
     written: usize,
     /// Data of the frame that is still to be written.
     owed: usize,
+    /// The word that is being told; it is written once, however often its flush is asked for.
+    telling: Option<u8>,
     ended: bool,
 }
 
 impl Default for Outgoing {
     fn default() -> Self {
-        Self { head: [0; HEAD], written: HEAD, owed: 0, ended: false }
+        Self { head: [0; HEAD], written: HEAD, owed: 0, telling: None, ended: false }
     }
 }
 
@@ -159,11 +161,16 @@ impl Carrier {
     }
 
     fn poll_tell(&mut self, cx: &mut Context<'_>, kind: u8) -> Poll<io::Result<()>> {
-        self.outgoing.begin(kind, 0);
+        if self.outgoing.telling != Some(kind) {
+            self.outgoing.begin(kind, 0);
+            self.outgoing.telling = Some(kind);
+        }
         while self.outgoing.written < HEAD {
             ready!(self.poll_put(cx, &[]))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.outgoing.telling = None;
+        Poll::Ready(Ok(()))
     }
 
     /// Writes of the head and of the data, and tells how much of the data went.

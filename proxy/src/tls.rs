@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use mesh_tls::{
-    Certificates, CertificatesByName, ClientAuth, ClientSettings, ClientTls, KeyedCertificate, PeerTest, Revocations,
-    Roots, ServerSettings, ServerTls, Versions,
+    Certificates, CertificatesByName, ClientAuth, ClientSettings, ClientTls, KeyedCertificate, PeerCertificate,
+    PeerTest, Revocations, Roots, ServerSettings, ServerTls, Versions,
 };
 use mesh_types::Name;
 
@@ -120,11 +120,18 @@ pub fn client_test(settings: &DownstreamTls) -> PeerTest {
 pub(crate) fn sans(tests: &[StringMatch]) -> PeerTest {
     let tests: Arc<[StringMatch]> = tests.into();
     let described = format!("one of {} configured names", tests.len());
-    let passes = move |peer: &mesh_tls::PeerCertificate| {
-        let mut names = peer.uri_sans.iter().chain(&peer.dns_sans);
-        names.any(|name| tests.iter().any(|test| test.matches(name.as_bytes()) || stands_for(name, test)))
-    };
-    PeerTest::Sans(Arc::new(passes), described.into())
+    PeerTest::Sans(Arc::new(move |peer| names_one_of(peer, &tests)), described.into())
+}
+
+/// True if a caller with this certificate passes the [test](client_test) still.
+pub(crate) fn admits(settings: &DownstreamTls, peer: Option<&PeerCertificate>) -> bool {
+    let tests = &settings.client_sans;
+    tests.is_empty() || peer.is_none_or(|peer| names_one_of(peer, tests))
+}
+
+fn names_one_of(peer: &PeerCertificate, tests: &[StringMatch]) -> bool {
+    let mut names = peer.uri_sans.iter().chain(&peer.dns_sans);
+    names.any(|name| tests.iter().any(|test| test.matches(name.as_bytes()) || stands_for(name, test)))
 }
 
 /// True if a certificate's name has a wildcard that covers the very name that is wanted.

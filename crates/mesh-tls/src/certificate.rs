@@ -66,8 +66,8 @@ impl PeerCertificate {
 /// Reads a peer's leaf, which comes first in its chain.
 ///
 /// # Errors
-/// [`CertificateError::BadEncoding`] if the chain is empty, its leaf does not parse, or a name in it is not of visible
-/// ASCII, as those of URIs and DNS are (RFC 5280 §4.2.1.6): names are written into fields of requests and into logs.
+/// [`CertificateError::BadEncoding`] if the chain is empty, its leaf does not parse, or a URI in it is not of visible ASCII
+/// (RFC 5280 §4.2.1.6): identities are written into fields of requests and into logs.
 pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate, CertificateError> {
     let leaf = chain.first().ok_or(CertificateError::BadEncoding)?;
     let certificate = parse(leaf)?;
@@ -76,8 +76,10 @@ pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate,
     if let Some(names) = certificate.subject_alternative_name().map_err(|_| CertificateError::BadEncoding)? {
         for name in &names.value.general_names {
             match name {
-                GeneralName::URI(uri) => uri_sans.push(visible(uri)?),
-                GeneralName::DNSName(dns) => dns_sans.push(visible(dns)?),
+                GeneralName::URI(uri) if is_visible(uri) => uri_sans.push((*uri).to_owned()),
+                GeneralName::URI(_) => return Err(CertificateError::BadEncoding),
+                // Others are no host's, and some authorities write them.
+                GeneralName::DNSName(dns) if is_visible(dns) => dns_sans.push((*dns).to_owned()),
                 _ => {}
             }
         }
@@ -104,12 +106,8 @@ pub fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, Certificat
     parse(certificate).map(|certificate| times(&certificate))
 }
 
-fn visible(name: &str) -> Result<String, CertificateError> {
-    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(name.to_owned())
-    } else {
-        Err(CertificateError::BadEncoding)
-    }
+fn is_visible(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateError> {
@@ -143,16 +141,18 @@ mod tests {
 
     #[test]
     fn names_that_could_break_a_line_are_refused() {
-        let read = |uri: &str| {
+        let read = |uri: &str, dns: &str| {
             let mut params = CertificateParams::default();
-            params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+            params.subject_alt_names =
+                vec![SanType::URI(uri.try_into().unwrap()), SanType::DnsName(dns.try_into().unwrap())];
             let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-            peer_certificate(std::slice::from_ref(certificate.der())).map(|peer| peer.uri_sans)
+            peer_certificate(std::slice::from_ref(certificate.der())).map(|peer| (peer.uri_sans, peer.dns_sans))
         };
         let plain = "spiffe://cluster.local/ns/a/sa/b";
-        assert_eq!(read(plain).unwrap(), [plain]);
+        assert_eq!(read(plain, "a.b").unwrap(), (vec![plain.to_owned()], vec!["a.b".to_owned()]));
         for odd in ["\r\nx-admin: yes", " ", "\0", "\x7f"] {
-            assert!(read(&format!("{plain}{odd}")).is_err(), "{}", odd.escape_debug());
+            assert!(read(&format!("{plain}{odd}"), "a.b").is_err(), "{}", odd.escape_debug());
+            assert_eq!(read(plain, &format!("My Server{odd}")).unwrap().1, [""; 0], "no host has that name");
         }
     }
 }

@@ -221,6 +221,32 @@ spec:
 }
 
 #[test]
+fn an_application_is_called_in_its_own_tls_and_in_bytes_unless_mutual_tls_is_a_must() {
+    let undeclared = "
+apiVersion: v1
+kind: Service
+metadata: {name: store}
+spec: {clusterIP: 10.96.0.30, selector: {app: reviews}, ports: [{port: 6379}]}
+";
+    let permissive = mesh(undeclared);
+    let passed = bytes("InboundPassthroughCluster");
+    assert_eq!(permissive.inbound_tls("reviews-v1", 9443), passed, "a webhook's port, which no service names");
+    let store = bytes("inbound|6379||");
+    assert_eq!(permissive.inbound_tls("reviews-v1", 6379), store);
+    assert_eq!(permissive.inbound_bytes("reviews-v1", 6379), store);
+    let mode = |mode: &str| {
+        let policy = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}";
+        mesh(&format!("{undeclared}\n---\n{policy}\nspec: {{mtls: {{mode: {mode}}}}}"))
+    };
+    let strict = mode("STRICT");
+    for port in [6379, 9443] {
+        assert!(matches!(strict.inbound_tls("reviews-v1", port), Fate::Refused(_)), "{port}");
+        assert!(matches!(strict.inbound_bytes("reviews-v1", port), Fate::Refused(_)), "{port}");
+    }
+    assert_eq!(mode("DISABLE").inbound_tls("reviews-v1", 6379), store);
+}
+
+#[test]
 fn a_sidecar_object_hides_what_it_does_not_name() {
     let sidecar = |spec: &str| {
         mesh(&format!("apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: default}}\nspec: {spec}\n"))

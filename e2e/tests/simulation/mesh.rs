@@ -123,6 +123,12 @@ impl Mesh {
         self.called(workload, port, None, Opening::Bytes, &mut RequestHead::default())
     }
 
+    /// What a workload's sidecar makes of TLS that is not the mesh's own.
+    pub(crate) fn inbound_tls(&self, workload: &str, port: u16) -> Fate {
+        let opening = Opening::Tls("reviews.default.svc".to_owned());
+        self.called(workload, port, None, opening, &mut RequestHead::default())
+    }
+
     fn called(
         &self,
         workload: &str,

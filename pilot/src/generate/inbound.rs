@@ -169,8 +169,17 @@ impl Inbound<'_> {
         if protocol == Protocol::Auto && socket.is_some() && !rest.application_protocols.is_empty() {
             rest.application_protocols.retain(|word| !HTTP_ALPN.contains(&word.as_str()));
         }
-        let filters = self.policies.network().into_iter().chain([tcp_proxy(&self.world.mesh, &self.cluster)]);
-        chains.push(chain(rest, filters.collect()));
+        let filters: Vec<_> =
+            self.policies.network().into_iter().chain([tcp_proxy(&self.world.mesh, &self.cluster)]).collect();
+        if socket.is_some() {
+            chains.push(chain(rest, filters));
+            return chains;
+        }
+        // Plain bytes, and TLS that is the application's own: chains that name no transport give way to those that do.
+        for transport in ["raw_buffer", "tls"] {
+            let rest = lds::FilterChainMatch { transport_protocol: transport.to_owned(), ..rest.clone() };
+            chains.push(chain(rest, filters.clone()));
+        }
         chains
     }
 

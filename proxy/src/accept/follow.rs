@@ -35,9 +35,18 @@ impl Followed {
         if self.version == Some(snapshot.version) {
             return Newest::AsBefore;
         }
-        let before = self.version.replace(snapshot.version);
+        let newest = self.look(snapshot, conn);
+        // Who asks again is refused again.
+        if !matches!(newest, Newest::Refused(_)) {
+            self.version = Some(snapshot.version);
+        }
+        newest
+    }
+
+    fn look(&self, snapshot: &Snapshot, conn: &ConnInfo) -> Newest {
         let Some(listener) = snapshot.listeners.get(&conn.listener) else {
-            return before.map_or_else(|| Newest::Refused("its listener is gone".to_owned()), |_| Newest::AsBefore);
+            let gone = || Newest::Refused("its listener is gone".to_owned());
+            return self.version.map_or_else(gone, |_| Newest::AsBefore);
         };
         let Some(chain) = choose(listener, &self.facts) else {
             return Newest::Refused(format!("no filter chain of {} takes it any more", listener.name));

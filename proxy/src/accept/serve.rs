@@ -27,6 +27,8 @@ use crate::xds::DemandError;
 
 /// A handshake takes no longer (Istio's `transport_socket_connect_timeout`).
 const HANDSHAKE: Duration = Duration::from_secs(15);
+/// A connection on which nobody speaks ends after so long (Istio's idle timeout of connections).
+const SILENCE: Duration = Duration::from_hours(1);
 /// Room for a usual ClientHello or request.
 const FIRST_BYTES: usize = 2048;
 /// A caller that has something to say first has said it by then. After it the endpoint is listened to as well.
@@ -132,7 +134,8 @@ async fn take(
     let mut early = Vec::with_capacity(FIRST_BYTES);
     let mut hello = None;
     if listener.inspect.tls || listener.inspect.http {
-        match first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early)).await? {
+        let first = first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early));
+        match in_time(worker, &listener, first).await? {
             // Nobody listens to HTTP or TLS without asking first.
             First::Caller(sniffed) if sniffed.silent && is_declared(&listener) => return Ok(None),
             First::Caller(sniffed) => {
@@ -184,6 +187,34 @@ async fn redirected(
     }
 }
 
+/// Bounds the wait for somebody's first bytes: a connection on which nobody speaks does not stay for ever, nor keep us from
+/// ending.
+async fn in_time(
+    worker: &Worker,
+    listener: &Listener,
+    first: impl Future<Output = Result<First, String>>,
+) -> Result<First, String> {
+    let must_shake = listener.chains.iter().all(|chain| chain.tls.is_some());
+    let patience = listener.inspect.timeout.unwrap_or(if must_shake { HANDSHAKE } else { SILENCE });
+    let ends = async {
+        match listener.kind {
+            // The application's own connections stay open while it lives (P05).
+            ListenerKind::Outbound => std::future::pending().await,
+            _ => worker.drain.closing().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        first = tokio::time::timeout(patience, first) => match first {
+            Ok(first) => first,
+            // What it says later is taken for bytes (Istio's `protocolDetectionTimeout`).
+            Err(_) if listener.inspect.timeout.is_some() => Ok(First::Caller(Sniffed::default())),
+            Err(_) => Err(format!("nobody said anything for {} s", patience.as_secs())),
+        },
+        () = ends => Err("nobody had said anything when the proxy was told to end".to_owned()),
+    }
+}
+
 /// Who spoke first.
 enum First {
     Caller(Sniffed),
@@ -222,8 +253,10 @@ async fn first_bytes(
     }) else {
         return reading.await.map(First::Caller).map_err(failed);
     };
-    authz::check(&chain.rbac, &Subject { conn, head: None })
-        .map_err(|fault| format!("refused: {}", fault.details()))?;
+    // Who has not spoken yet may still prove to be somebody who may call.
+    if authz::check(&chain.rbac, &Subject { conn, head: None }).is_err() {
+        return reading.await.map(First::Caller).map_err(failed);
+    }
     let listening = async {
         match tcp::open(worker, snapshot, conn, &proxy).await {
             Ok(mut opened) => {

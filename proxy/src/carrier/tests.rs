@@ -220,13 +220,41 @@ fn lead(
     snapshot.clusters.insert(name.into(), cluster.into());
 }
 
-/// The callee's snapshot with network policies.
-fn forbidding(callee: &Snapshot, rbac: Vec<Arc<Rbac>>) -> Snapshot {
+/// The callee's snapshot with other chains, made of its only one.
+fn with_chains(callee: &Snapshot, chains: impl FnOnce(FilterChain) -> Vec<FilterChain>) -> Snapshot {
     let mut snapshot = callee.clone();
     let mut listener = (*snapshot.listeners["virtualInbound"]).clone();
-    listener.chains = vec![FilterChain { rbac, ..(*listener.chains[0]).clone() }.into()];
+    listener.chains = chains((*listener.chains[0]).clone()).into_iter().map(Into::into).collect();
     snapshot.listeners.insert("virtualInbound".into(), listener.into());
     snapshot
+}
+
+/// The callee's snapshot with network policies.
+fn forbidding(callee: &Snapshot, rbac: Vec<Arc<Rbac>>) -> Snapshot {
+    with_chains(callee, |chain| vec![FilterChain { rbac, ..chain }])
+}
+
+/// The callee's snapshot for callers of this name alone.
+fn for_callers_named(callee: &Snapshot, name: &str) -> Snapshot {
+    let name = StringMatch::Exact { text: name.as_bytes().into(), ignore_case: false };
+    with_chains(callee, |chain| {
+        let tls = chain.tls.as_deref().cloned().map(|tls| DownstreamTls { client_sans: vec![name], ..tls });
+        vec![FilterChain { tls: tls.map(Into::into), ..chain }]
+    })
+}
+
+/// A way to an address on which the first bytes linger, as they do from a caller that is busy.
+async fn lingering_way(to: SocketAddr) -> SocketAddr {
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = way.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        while let Ok((mut near, _)) = way.accept().await {
+            let mut far = TcpStream::connect(to).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::task::spawn_local(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    address
 }
 
 #[test]
@@ -327,6 +355,77 @@ fn a_policy_holds_for_the_next_connection_of_a_carrier() {
         world.refused().await;
         world.callee_config.publish(forbidding(&world.callee, Vec::new()));
         world.exchange().await;
+    });
+}
+
+#[test]
+fn a_caller_that_is_slow_to_speak_may_prove_who_it_is() {
+    run(|world| async move {
+        let principal = Condition::Authenticated(Some(StringMatch::Exact {
+            text: b"spiffe://cluster.local/ns/default/sa/a"[..].into(),
+            ignore_case: false,
+        }));
+        let policy = Policy { name: "p".into(), permissions: vec![Condition::Any], principals: vec![principal] };
+        let rbac: Vec<Arc<Rbac>> =
+            vec![Rbac { action: PolicyAction::Allow, policies: vec![policy], shadow: false }.into()];
+        // Mutual TLS and plain bytes, as where it is PERMISSIVE.
+        world.callee_config.publish(with_chains(&world.callee, |chain| {
+            let matches = ChainMatch { transport: Some(Transport::Tls), ..ChainMatch::default() };
+            let plain = FilterChain { tls: None, rbac: rbac.clone(), ..chain.clone() };
+            vec![FilterChain { matches, rbac, ..chain }, plain]
+        }));
+        let address = lingering_way(world.callee.listeners["virtualInbound"].addresses[0]).await;
+        let caller = caller(free_port(), address, &world.callee);
+        let way_in = caller.listeners["outbound"].addresses[0];
+        serve(caller).await;
+        let mut client = TcpStream::connect(way_in).await.unwrap();
+        client.write_all(b"?").await.unwrap();
+        let mut application = world.application.accept().await.unwrap().0;
+        assert_eq!(application.read_u8().await.unwrap(), b'?');
+    });
+}
+
+#[test]
+fn who_would_not_be_let_in_anew_is_not_let_in_by_a_carrier() {
+    run(|world| async move {
+        let named = |name: &str| for_callers_named(&world.callee, name);
+        world.exchange().await;
+        world.idle_carriers(1).await;
+        world.callee_config.publish(named("spiffe://cluster.local/ns/default/sa/other"));
+        world.refused().await;
+        world.callee_config.publish(named("spiffe://cluster.local/ns/default/sa/a"));
+        world.exchange().await;
+        world.idle_carriers(1).await;
+        // Its socket stays for a moment, as it does where the listener itself was redirected to.
+        world.callee_config.edit(|callee| drop(callee.listeners.remove("virtualInbound")));
+        world.refused().await;
+    });
+}
+
+#[test]
+fn a_carrier_outlives_a_reader_that_is_slower_than_the_other_side() {
+    run(|world| async move {
+        let (mut caller, mut application) = world.pair().await;
+        caller.shutdown().await.unwrap();
+        let much = vec![7; 8 << 20];
+        let expected = much.len();
+        let writing = tokio::task::spawn_local(async move {
+            application.write_all(&much).await.unwrap();
+            application.shutdown().await.unwrap();
+            read(&mut application).await.unwrap();
+        });
+        let mut got = 0;
+        let mut part = vec![0; 4096];
+        while let count @ 1.. = caller.read(&mut part).await.unwrap() {
+            got += count;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(got, expected);
+        writing.await.unwrap();
+        drop(caller);
+        world.idle_carriers(1).await;
+        world.exchange().await;
+        world.idle_carriers(1).await;
     });
 }
 

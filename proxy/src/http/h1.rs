@@ -18,7 +18,7 @@ use super::exchange::{self, Call};
 use super::lent::Lent;
 use super::live::Live;
 use super::room::{self, Back, Guest};
-use super::timer::Timer;
+use super::timer::{Timer, earlier};
 use super::wire::Wire;
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Step};
@@ -158,7 +158,7 @@ impl Server {
         if waits_idle && self.drain.is_some() && drained.poll(cx).is_ready() {
             return Poll::Ready(Next::End);
         }
-        let deadline = if waits_idle { wait.idle } else { wait.head_deadline };
+        let deadline = if waits_idle { wait.idle } else { earlier(wait.head_deadline, wait.idle) };
         ready!(timer.poll(cx, deadline));
         Poll::Ready(if waits_idle { Next::End } else { self.refuse(Cause::HeadTimeout, "") })
     }

@@ -132,6 +132,7 @@ mod tests {
         let nobody = Rbac { action: PolicyAction::Allow, policies: Vec::<Policy>::new(), shadow: false };
         config.publish(snapshot("third", false, vec![Arc::new(nobody)]));
         assert_eq!(prefix(), None, "a revoked permission ends it");
+        assert_eq!(prefix(), None, "and whoever asks again hears the same");
         config.publish(snapshot("fourth", true, Vec::new()));
         assert_eq!(prefix(), None, "plain text ends where TLS is a must");
     }
