@@ -9,7 +9,7 @@ use mesh_types::Name;
 use crate::conn::ConnInfo;
 use crate::copy;
 use crate::fault::{Cause, Fault, Flags, Step};
-use crate::model::{Snapshot, TcpProxy};
+use crate::model::{Cluster, Snapshot, TcpProxy};
 use crate::pool;
 use crate::record::TcpRecord;
 use crate::route;
@@ -23,7 +23,7 @@ const TRIES: usize = 3;
 /// A connection to an endpoint.
 pub struct Opened {
     stream: Stream,
-    cluster: Name,
+    cluster: Arc<Cluster>,
     pick: Pick,
     _permit: Permit,
 }
@@ -74,9 +74,9 @@ pub async fn open(
     let cluster = choose(proxy);
     let known = worker.config.cluster(&cluster).await;
     let snapshot = known.as_ref().unwrap_or(snapshot);
-    let upstream = worker.upstreams.get(snapshot, &cluster);
+    let found = snapshot.clusters.get(&cluster).cloned().zip(worker.upstreams.get(snapshot, &cluster));
     let no_cluster = || Fault::new(Cause::NoCluster, Step::Balance).because(format!("{cluster} does not exist"));
-    let upstream = upstream.ok_or_else(no_cluster)?;
+    let (cluster, upstream) = found.ok_or_else(no_cluster)?;
     upstream.ready().await?;
     let overflow = || Fault::new(Cause::Overflow, Step::Connect).because("too many connections (max_connections)");
     let hash = proxy.hashes_source.then(|| route::of_source(conn));
@@ -124,7 +124,8 @@ pub async fn carry(
     mut stream: Stream,
     mut opened: Opened,
 ) -> Option<Stream> {
-    let mut record = TcpRecord::begin(Some(&opened.cluster));
+    let mut record = TcpRecord::begin(Some(&opened.cluster.name));
+    record.service = opened.cluster.service.clone();
     record.endpoint = Some(opened.pick.endpoint().clone());
     record.mtls = opened.stream.is_tls();
     worker.recorder.tcp_opened(conn, proxy, &record);

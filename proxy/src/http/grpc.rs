@@ -7,6 +7,11 @@ pub(crate) fn status(fields: &Fields) -> Option<u32> {
     std::str::from_utf8(fields.get(Known::GrpcStatus)?).ok()?.parse().ok()
 }
 
+/// A status of gRPC's table: what is not in it counts as UNKNOWN, as clients take it.
+pub(crate) fn known(status: u32) -> u32 {
+    if status <= 16 { status } else { 2 }
+}
+
 /// The HTTP status that says about the same, for judging an endpoint (Envoy's table).
 pub(super) fn as_http(status: u32) -> u16 {
     match status {

@@ -142,7 +142,7 @@ pub enum EndpointHealth {
 }
 
 /// The workload behind an endpoint, for metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WorkloadRef {
     /// Workload (deployment) name.
     pub name: Name,

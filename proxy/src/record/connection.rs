@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use mesh_types::Name;
 
 use crate::fault::Flags;
-use crate::model::Endpoint;
+use crate::model::{Endpoint, ServiceRef};
 
 /// A connection that carries bytes, from its beginning to its end.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct TcpRecord {
     pub time: SystemTime,
     /// The cluster that it went to.
     pub cluster: Option<Name>,
+    /// The service that the cluster stands for.
+    pub service: Option<ServiceRef>,
     /// The endpoint.
     pub endpoint: Option<Arc<Endpoint>>,
     /// It went on over mutual TLS.
@@ -38,6 +40,7 @@ impl TcpRecord {
             began: Instant::now(),
             time: SystemTime::now(),
             cluster: cluster.cloned(),
+            service: None,
             endpoint: None,
             mtls: false,
             received: 0,

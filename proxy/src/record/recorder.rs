@@ -15,7 +15,8 @@ use super::{Registry, RequestRecord, TcpRecord};
 use crate::config::Node;
 use crate::conn::ConnInfo;
 use crate::fault::Flags;
-use crate::model::{Endpoint, HttpConnection, ListenerKind, TcpProxy};
+use crate::http::grpc;
+use crate::model::{Endpoint, HttpConnection, ListenerKind, TcpProxy, WorkloadRef};
 
 /// Handles are forgotten beyond so many; the series stay.
 const MOST_HANDLES: usize = 8192;
@@ -38,7 +39,7 @@ struct Key {
     peer: Option<Identity>,
     peer_workload: Option<Arc<PeerWorkload>>,
     cluster: Option<Name>,
-    workload: Option<(Name, Name)>,
+    workload: Option<WorkloadRef>,
     protocol: &'static str,
     status: u16,
     grpc: Option<u32>,
@@ -126,6 +127,7 @@ impl Recorder {
 
     fn request_place(&self, conn: &ConnInfo, record: &RequestRecord) -> usize {
         let protocol = if record.grpc { "grpc" } else { "http" };
+        let grpc = record.grpc_status.filter(|_| record.grpc).map(grpc::known);
         let key = Key {
             tcp: false,
             kind: conn.kind,
@@ -135,12 +137,12 @@ impl Recorder {
             workload: workload(record.endpoint.as_deref()),
             protocol,
             status: record.status,
-            grpc: record.grpc_status,
+            grpc,
             flags: record.flags,
         };
         self.handle(key, || {
             let flags = record.flags.to_string();
-            let outcome = Outcome { protocol, status: Some(record.status), flags: &flags, grpc: record.grpc_status };
+            let outcome = Outcome { protocol, status: Some(record.status), flags: &flags, grpc };
             let endpoint = record.endpoint.as_deref();
             let text = labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome);
             self.shard.lock().requests_of(&text)
@@ -183,7 +185,8 @@ impl Recorder {
         self.handle(key, || {
             let flags = flags.to_string();
             let outcome = Outcome { protocol: "tcp", status: None, flags: &flags, grpc: None };
-            let text = labels::render(&self.node, conn, record.endpoint.as_deref(), None, &outcome);
+            let endpoint = record.endpoint.as_deref();
+            let text = labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome);
             self.shard.lock().connections_of(&text)
         })
     }
@@ -202,7 +205,6 @@ impl Recorder {
     }
 }
 
-fn workload(endpoint: Option<&Endpoint>) -> Option<(Name, Name)> {
-    let workload = endpoint?.workload.as_ref()?;
-    Some((workload.name.clone(), workload.canonical_revision.clone()))
+fn workload(endpoint: Option<&Endpoint>) -> Option<WorkloadRef> {
+    endpoint?.workload.clone()
 }

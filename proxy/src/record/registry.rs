@@ -24,8 +24,36 @@ pub(super) type Shard = Arc<Mutex<Series>>;
 
 #[derive(Default)]
 pub(super) struct Series {
-    requests: Vec<(Arc<str>, RequestSeries)>,
-    connections: Vec<(Arc<str>, TcpSeries)>,
+    requests: Table<RequestSeries>,
+    connections: Table<TcpSeries>,
+}
+
+/// Series of a worker are no more: labels tell of what callers and endpoints say, and nobody fills our memory with them.
+const MOST: usize = 10_000;
+/// The labels of what comes after.
+const OVERFLOW: &str = "overflow=\"true\"";
+
+/// Series, and where they are by their labels.
+#[derive(Default)]
+struct Table<T> {
+    rows: Vec<(Arc<str>, T)>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+impl<T: Default> Table<T> {
+    /// The place of a series, made if it is new.
+    fn place(&mut self, labels: &str) -> usize {
+        if let Some(place) = self.places.get(labels) {
+            return *place;
+        }
+        if self.rows.len() >= MOST && labels != OVERFLOW {
+            return self.place(OVERFLOW);
+        }
+        let (labels, place): (Arc<str>, usize) = (labels.into(), self.rows.len());
+        self.rows.push((labels.clone(), T::default()));
+        self.places.insert(labels, place);
+        place
+    }
 }
 
 /// What is counted of requests with the same labels.
@@ -66,8 +94,9 @@ impl Registry {
         let mut connections: HashMap<Arc<str>, TcpSeries> = HashMap::new();
         for shard in self.shards.lock().iter() {
             let series = shard.lock();
-            series.requests.iter().for_each(|(labels, one)| requests.entry(labels.clone()).or_default().add(one));
-            series.connections.iter().for_each(|(labels, one)| connections.entry(labels.clone()).or_default().add(one));
+            series.requests.rows.iter().for_each(|(labels, one)| requests.entry(labels.clone()).or_default().add(one));
+            let rows = series.connections.rows.iter();
+            rows.for_each(|(labels, one)| connections.entry(labels.clone()).or_default().add(one));
         }
         let mut text = String::new();
         let mut requests: Vec<_> = requests.into_iter().collect();
@@ -101,16 +130,16 @@ impl Registry {
 impl Series {
     /// The place of a series of requests, made if it is new.
     pub(super) fn requests_of(&mut self, labels: &str) -> usize {
-        place(&mut self.requests, labels)
+        self.requests.place(labels)
     }
 
     /// The place of a series of connections, made if it is new.
     pub(super) fn connections_of(&mut self, labels: &str) -> usize {
-        place(&mut self.connections, labels)
+        self.connections.place(labels)
     }
 
     pub(super) fn request(&mut self, place: usize, millis: f64, received: u64, sent: u64) {
-        if let Some((_, series)) = self.requests.get_mut(place) {
+        if let Some((_, series)) = self.requests.rows.get_mut(place) {
             series.count += 1;
             series.duration.observe(millis);
             series.received.observe(received as f64);
@@ -119,17 +148,10 @@ impl Series {
     }
 
     pub(super) fn connection(&mut self, place: usize, change: impl FnOnce(&mut TcpSeries)) {
-        if let Some((_, series)) = self.connections.get_mut(place) {
+        if let Some((_, series)) = self.connections.rows.get_mut(place) {
             change(series);
         }
     }
-}
-
-fn place<T: Default>(all: &mut Vec<(Arc<str>, T)>, labels: &str) -> usize {
-    all.iter().position(|(held, _)| &**held == labels).unwrap_or_else(|| {
-        all.push((labels.into(), T::default()));
-        all.len() - 1
-    })
 }
 
 impl RequestSeries {
@@ -183,4 +205,23 @@ fn counter<'a>(text: &mut String, name: &str, values: impl Iterator<Item = (&'a 
     values.for_each(|(labels, value)| {
         let _ = writeln!(text, "{name}{{{labels}}} {value}");
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_have_an_end() {
+        let registry = Registry::default();
+        let shard = registry.shard();
+        for number in 0..MOST + 10 {
+            let place = shard.lock().connections_of(&format!("n=\"{number}\""));
+            shard.lock().connection(place, |series| series.opened += 1);
+        }
+        let text = registry.render();
+        assert!(text.contains("istio_tcp_connections_opened_total{n=\"9999\"} 1\n"));
+        assert!(text.contains("istio_tcp_connections_opened_total{overflow=\"true\"} 10\n"));
+        assert_eq!(shard.lock().connections_of("n=\"7\""), 7, "those that are known stay");
+    }
 }
