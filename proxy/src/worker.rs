@@ -55,6 +55,11 @@ impl Worker {
         (Self::new(config, drain, shared, recorder), trigger)
     }
 
+    /// The version of the newest snapshot, which costs nothing to ask.
+    pub fn version(&self) -> u64 {
+        self.reader.borrow_mut().load().version
+    }
+
     /// The newest snapshot. What is in flight keeps the one that it began with.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.reader.borrow_mut().load().clone()

@@ -1,7 +1,7 @@
 //! Ending in order: work is told to finish, and the end waits for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -10,6 +10,8 @@ use tokio::sync::{Notify, watch};
 #[derive(Clone, Debug)]
 pub struct Drain {
     stage: watch::Sender<Stage>,
+    /// It is asked with every answer, which must not lock what all threads share.
+    begun: Arc<AtomicBool>,
     running: Arc<Running>,
 }
 
@@ -46,13 +48,13 @@ pub struct DrainGuard {
 impl Drain {
     /// A drain that has not begun, and the right to begin it.
     pub fn new() -> (DrainTrigger, Self) {
-        let drain = Self { stage: watch::Sender::new(Stage::Running), running: Arc::default() };
+        let drain = Self { stage: watch::Sender::new(Stage::Running), begun: Arc::default(), running: Arc::default() };
         (DrainTrigger { drain: drain.clone() }, drain)
     }
 
     /// True once the drain has begun.
     pub fn has_begun(&self) -> bool {
-        *self.stage.borrow() >= Stage::Begun
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Waits until the drain begins, when peers are to be told to go elsewhere; returns at once if it has.
@@ -94,6 +96,7 @@ impl DrainTrigger {
     }
 
     fn advance(&self, to: Stage) {
+        self.drain.begun.store(true, Ordering::Release);
         self.drain.stage.send_if_modified(|stage| {
             let ahead = to > *stage;
             *stage = to.max(*stage);

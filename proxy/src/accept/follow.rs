@@ -30,9 +30,14 @@ impl Followed {
         Self { facts, version }
     }
 
+    /// True if nothing has changed since this was asked last, where this is the newest version.
+    pub(crate) fn is_newest(&self, version: u64) -> bool {
+        self.version == Some(version)
+    }
+
     /// What has become of its chain since this was asked last.
     pub(crate) fn newest(&mut self, snapshot: &Snapshot, conn: &ConnInfo) -> Newest {
-        if self.version == Some(snapshot.version) {
+        if self.is_newest(snapshot.version) {
             return Newest::AsBefore;
         }
         let newest = self.look(snapshot, conn);

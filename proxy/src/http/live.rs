@@ -29,7 +29,9 @@ impl Live {
     /// The settings for the next request; `None` if the connection may not go on: a policy forbids it now, or it is in
     /// plain text where TLS has become a must. A listener that is gone leaves its connections as they are.
     pub(crate) fn newest(&mut self, worker: &Worker, conn: &ConnInfo) -> Option<Arc<HttpConnection>> {
-        if let Some(followed) = &mut self.followed {
+        if let Some(followed) = &mut self.followed
+            && !followed.is_newest(worker.version())
+        {
             match followed.newest(&worker.snapshot(), conn) {
                 Newest::AsBefore => {}
                 Newest::Refused(_) => return None,
