@@ -95,6 +95,16 @@ fn annotations_are_refused_by_name() {
             "proxyMetadata.a b: is no name of an environment variable",
         ),
         (
+            "proxy.istio.io/config",
+            "proxyMetadata: { MINIMUM_DRAIN_DURATION: 60s }",
+            "proxyMetadata.MINIMUM_DRAIN_DURATION: \"60s\" asks for what is not served",
+        ),
+        (
+            "proxy.istio.io/config",
+            "proxyMetadata: { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: \"true\" }",
+            "proxyMetadata.EXIT_ON_ZERO_ACTIVE_CONNECTIONS: \"true\" asks for what is not served",
+        ),
+        (
             "prometheus.istio.io/scrape-targets",
             "x",
             "is not served: one target a pod is merged: prometheus.io/port and prometheus.io/path",
