@@ -198,3 +198,57 @@ fn image_object(value: &Value) -> Result<(), String> {
         (other, _) => Err(format!("{other}: unknown field; did you mean imageType?")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use serde_json::json;
+
+    use super::*;
+
+    const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/istiod/values.schema.json");
+
+    /// What is refused here, `helm install` refuses.
+    #[test]
+    fn the_chart_refuses_the_same_settings_of_proxies() {
+        let mut schema: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
+        schema["allOf"] = json!([within(
+            &["meshConfig", "defaultConfig"],
+            &json!({
+                "concurrency": { "maximum": 1024 },
+                "discoveryAddress": { "pattern": "^.+:[0-9]{1,5}$" },
+                "image": { "properties": { "imageType": { "enum": ["", "default", "distroless", "debug"] } } },
+                "proxyAdminPort": { "minimum": 1 },
+                "proxyMetadata": metadata_schema(),
+                "statusPort": { "minimum": 1 },
+            })
+        )]);
+        if env::var_os("UPDATE_GOLDENS").is_some() {
+            fs::write(SCHEMA, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
+        }
+        let found: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
+        assert!(found == schema, "{SCHEMA} is stale: set UPDATE_GOLDENS=1");
+    }
+
+    fn within(path: &[&str], properties: &Value) -> Value {
+        path.iter()
+            .rev()
+            .fold(json!({ "properties": properties }), |inner, name| json!({ "properties": { *name: inner } }))
+    }
+
+    fn metadata_schema() -> Value {
+        let unserved =
+            UNSERVED_METADATA.iter().map(|(name, harmless)| ((*name).to_owned(), json!({ "enum": harmless })));
+        let reserved = RESERVED.iter().map(|name| ((*name).to_owned(), json!(false)));
+        let properties: Value = unserved.chain(reserved).collect::<serde_json::Map<_, _>>().into();
+        let names = json!({ "^[A-Za-z_.-][A-Za-z0-9_.-]*$": true });
+        json!({ "properties": properties, "patternProperties": names, "additionalProperties": false })
+    }
+
+    #[test]
+    fn no_variable_is_both_unserved_and_reserved() {
+        assert!(UNSERVED_METADATA.is_sorted() && RESERVED.is_sorted());
+        assert!(UNSERVED_METADATA.iter().all(|(name, _)| !RESERVED.contains(name)));
+    }
+}
