@@ -134,7 +134,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         authority_roots: None,
         authority_crl: "/none".into(),
         token: "/nonexistent".into(),
-        control_plane_name: "istiod".into(),
+        control_plane_name: None,
         state_directory: state.map(Path::to_owned),
         drain: Duration::ZERO,
         grace: Duration::ZERO,

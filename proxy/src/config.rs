@@ -39,8 +39,8 @@ pub struct Settings {
     pub authority_crl: PathBuf,
     /// The token by which we prove who we are.
     pub token: PathBuf,
-    /// Server name of the control plane.
-    pub control_plane_name: String,
+    /// Server name of the control plane, if it is another than the host that is dialled.
+    pub control_plane_name: Option<String>,
     /// Where the proxy remembers what its application uses; `None` if there is no such directory.
     pub state_directory: Option<PathBuf>,
     /// How long callers that have not heard that we go are served as ever.
@@ -99,6 +99,15 @@ impl Node {
     }
 }
 
+/// The name that the control plane's certificate has, by the address that is dialled: the name of its Service in
+/// whatever namespace. Addresses without one, such as an IP or `localhost`, are ways to the control plane in its usual
+/// place.
+fn server_name(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_end_matches('.');
+    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+    if host.contains('.') && !is_address { host } else { "istiod.istio-system.svc" }
+}
+
 /// Kubernetes' default for `terminationGracePeriodSeconds`.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -132,6 +141,11 @@ struct ProxyConfig {
 pub struct SettingsError(Vec<String>);
 
 impl Settings {
+    /// The name that the certificate of the control plane at this address has.
+    pub fn control_plane_at<'a>(&'a self, address: &'a str) -> &'a str {
+        self.control_plane_name.as_deref().unwrap_or_else(|| server_name(address))
+    }
+
     /// Reads the environment that the injector sets.
     ///
     /// # Errors
@@ -189,7 +203,7 @@ impl Settings {
             authority_roots: reader.optional("CA_ROOT_CA").or(roots).map(Into::into),
             authority_crl: REVOCATIONS.into(),
             token: reader.text("JWT_PATH", "/var/run/secrets/tokens/istio-token").into(),
-            control_plane_name: reader.text("ISTIOD_SAN", "istiod.istio-system.svc"),
+            control_plane_name: reader.optional("ISTIOD_SAN"),
             state_directory: Some(PathBuf::from(reader.text("WEFT_STATE_DIR", "/etc/istio/proxy")))
                 .filter(|directory| directory.is_dir()),
             drain,
@@ -197,5 +211,25 @@ impl Settings {
             pages,
             application: Application { address: ip, probes, metrics },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_plane_is_known_by_the_name_that_is_dialled() {
+        for (address, name) in [
+            ("istiod.istio-system.svc:15012", "istiod.istio-system.svc"),
+            ("istiod.mesh.svc:15012", "istiod.mesh.svc"),
+            ("istiod-canary.mesh.svc:15012", "istiod-canary.mesh.svc"),
+            ("istiod.mesh.svc.cluster.local.:15012", "istiod.mesh.svc.cluster.local"),
+        ] {
+            assert_eq!(server_name(address), name, "{address}");
+        }
+        for address in ["127.0.0.1:15012", "[::1]:15012", "[::ffff:10.0.0.1]:15012", "localhost:15012"] {
+            assert_eq!(server_name(address), "istiod.istio-system.svc", "{address}");
+        }
     }
 }

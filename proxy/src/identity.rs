@@ -91,8 +91,8 @@ async fn renew(settings: &Settings, config: &Config) -> anyhow::Result<Duration>
 
 async fn ask(settings: &Settings, csr: &str) -> anyhow::Result<CertificateResponse> {
     use anyhow::Context;
-    let secure =
-        settings.authority_roots.as_deref().map(|roots| secure(roots, &settings.control_plane_name)).transpose()?;
+    let name = settings.control_plane_at(&settings.authority);
+    let secure = settings.authority_roots.as_deref().map(|roots| secure(roots, name)).transpose()?;
     let channel = grpc::connect(&settings.authority, secure).await.context("cannot connect")?;
     let mut request = Request::new(certificates::CertificateRequest {
         csr: csr.to_owned(),

@@ -38,9 +38,10 @@ enum Command {
         /// Log in JSON.
         #[arg(long = "log_as_json")]
         json: bool,
-        /// Level of Envoy's log, which is not there: `--log_output_level` is heeded.
-        #[arg(long = "proxyLogLevel", hide = true)]
-        _proxy_level: Option<String>,
+        /// Least level of the log, by Envoy's words. Istio's agent and its Envoy have a level each; this is both, and the
+        /// more verbose level counts.
+        #[arg(long = "proxyLogLevel", hide = true, default_value = "warning")]
+        proxy_level: LogLevels,
         /// Levels of parts of Envoy, which are not there.
         #[arg(long = "proxyComponentLogLevel", hide = true)]
         _proxy_component_levels: Option<String>,
@@ -86,7 +87,9 @@ enum Role {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Proxy { role, domain, levels, json, .. } => run(role, domain, &levels, json),
+        Command::Proxy { role, domain, levels, proxy_level, json, .. } => {
+            run(role, domain, &levels.at_least(&proxy_level), json)
+        }
         Command::Iptables { flags } => agent::iptables(flags),
         Command::Wait { url, timeout_seconds, period_millis } => {
             agent::wait(&url, Duration::from_secs(timeout_seconds), Duration::from_millis(period_millis))
@@ -112,4 +115,31 @@ fn run(role: Role, domain: Option<String>, levels: &LogLevels, json: bool) -> an
         Role::Router => NodeKind::Router,
     };
     app::run(Settings::read(kind, domain)?, drain::termination())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(flags: &[&str]) -> String {
+        let arguments = ["weft-proxy", "proxy", "sidecar"].iter().chain(flags);
+        match Arguments::parse_from(arguments).command {
+            Command::Proxy { levels, proxy_level, .. } => levels.at_least(&proxy_level).to_string(),
+            _ => panic!("another command"),
+        }
+    }
+
+    #[test]
+    fn the_level_of_envoys_log_counts() {
+        assert_eq!(levels(&[]), "default:info");
+        assert_eq!(levels(&["--proxyLogLevel=warning"]), "default:info");
+        // As the injector gives them.
+        let agent = "--log_output_level=default:info";
+        assert_eq!(levels(&["--proxyLogLevel=debug", "--proxyComponentLogLevel=misc:error", agent]), "default:debug");
+        for (word, level) in
+            [("trace", "trace"), ("info", "info"), ("error", "info"), ("critical", "info"), ("off", "info")]
+        {
+            assert_eq!(levels(&[&format!("--proxyLogLevel={word}"), agent]), format!("default:{level}"), "{word}");
+        }
+    }
 }

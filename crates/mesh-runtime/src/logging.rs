@@ -59,6 +59,13 @@ impl LogLevels {
         self
     }
 
+    /// The same, with scopes that are not named at least as verbose as the other's.
+    #[must_use]
+    pub fn at_least(mut self, other: &Self) -> Self {
+        self.default = self.default.max(other.default);
+        self
+    }
+
     fn targets(&self) -> Targets {
         let targets = Targets::new().with_default(self.default);
         self.scopes.iter().fold(targets, |targets, (scope, level)| targets.with_target(scope.clone(), *level))
@@ -137,6 +144,17 @@ mod tests {
         let targets = "default:error,weft_proxy::xds:debug".parse::<LogLevels>().unwrap().targets();
         assert!(targets.would_enable("weft_proxy::xds::ack", &tracing::Level::DEBUG));
         assert!(!targets.would_enable("weft_proxy::pool", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn of_two_levels_the_more_verbose_counts() {
+        let levels = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|flag| flag.parse::<LogLevels>().unwrap());
+            one.at_least(&other).to_string()
+        };
+        assert_eq!(levels("default:info", "debug"), "default:debug");
+        assert_eq!(levels("default:info", "off"), "default:info");
+        assert_eq!(levels("pilot:error", "trace"), "default:trace,pilot:error");
     }
 
     #[test]

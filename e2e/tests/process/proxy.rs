@@ -42,7 +42,7 @@ impl Process {
             authority_roots: None,
             authority_crl: control.authority.path().join("ca-crl.pem"),
             token: token.path().to_owned(),
-            control_plane_name: "istiod".into(),
+            control_plane_name: None,
             state_directory: None,
             drain: Duration::from_millis(300),
             grace: Duration::from_secs(5),

@@ -56,20 +56,46 @@ const UNSERVED_METADATA: &[(&str, &[&str])] = &[
     ("BOOTSTRAP_XDS_AGENT", &["false"]),
     ("CA_PROVIDER", &["Citadel"]),
     ("CREDENTIAL_FETCHER_TYPE", &["JWT", ""]),
+    ("CREDENTIAL_IDENTITY_PROVIDER", &["GoogleComputeEngine"]),
     ("DISABLE_ENVOY", &["false"]),
+    ("DNS_FORWARD_PARALLEL", &["false"]),
+    ("DNS_PROXY_ADDR", &["localhost:15053"]),
+    ("ECC_CURVE", &["P256"]),
+    ("ECC_SIGNATURE_ALGORITHM", &["", "ECDSA"]),
+    ("ENVOY_PROMETHEUS_PORT", &["15090"]),
+    ("ENVOY_SECURE_METRICS_PORT", &[""]),
+    ("ENVOY_STATUS_PORT", &["15021"]),
+    ("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", &["false"]),
     ("FILE_MOUNTED_CERTS", &["false"]),
+    ("GRPC_XDS_BOOTSTRAP", &[""]),
     ("INVALID_DROP", &["false"]),
     ("IPTABLES_TRACE_LOGGING", &["false"]),
+    ("ISTIO_BOOTSTRAP", &[""]),
+    ("ISTIO_BOOTSTRAP_OVERRIDE", &[""]),
     ("ISTIO_META_CERT_SIGNER", &[""]),
     ("ISTIO_META_DNS_AUTO_ALLOCATE", &["false"]),
     ("ISTIO_META_DNS_CAPTURE", &["false"]),
     ("ISTIO_META_ENABLE_DNS_SERVER", &["false"]),
     ("ISTIO_META_ENABLE_HBONE", &["false"]),
+    ("ISTIO_META_IDLE_TIMEOUT", &[""]),
+    ("ISTIO_META_REQUESTED_NETWORK_VIEW", &[""]),
     ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", &["127.0.0.1/32"]),
     ("ISTIO_OUTBOUND_OWNER_GROUPS", &["*"]),
     ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", &[""]),
+    ("JWT_POLICY", &["third-party-jwt"]),
+    ("MINIMUM_DRAIN_DURATION", &["5s"]),
     ("OUTPUT_CERTS", &[""]),
+    ("PEER_METADATA_DISCOVERY", &["false"]),
+    ("PKCS8_KEY", &["false"]),
     ("PROV_CERT", &[""]),
+    ("PROXY_CONFIG_XDS_AGENT", &["false"]),
+    ("SECRET_GRACE_PERIOD_RATIO", &["0.5"]),
+    ("SECRET_GRACE_PERIOD_RATIO_JITTER", &[".01", "0.01"]),
+    ("SECRET_TTL", &["24h", "24h0m0s"]),
+    ("WASM_INSECURE_REGISTRIES", &[""]),
+    ("WORKLOAD_IDENTITY_SOCKET_FILE", &["socket"]),
+    ("WORKLOAD_RSA_KEY_SIZE", &["2048"]),
+    ("XDS_AUTH_PROVIDER", &[""]),
 ];
 
 /// Variables by which the injector tells the proxy who it is and what it stands beside.
@@ -171,4 +197,58 @@ fn image_object(value: &Value) -> Result<(), String> {
         ("imageType", other) => Err(format!("imageType: {other} is not a string")),
         (other, _) => Err(format!("{other}: unknown field; did you mean imageType?")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use serde_json::json;
+
+    use super::*;
+
+    const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/istiod/values.schema.json");
+
+    /// What is refused here, `helm install` refuses.
+    #[test]
+    fn the_chart_refuses_the_same_settings_of_proxies() {
+        let mut schema: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
+        schema["allOf"] = json!([within(
+            &["meshConfig", "defaultConfig"],
+            &json!({
+                "concurrency": { "maximum": 1024 },
+                "discoveryAddress": { "pattern": "^.+:[0-9]{1,5}$" },
+                "image": { "properties": { "imageType": { "enum": ["", "default", "distroless", "debug"] } } },
+                "proxyAdminPort": { "minimum": 1 },
+                "proxyMetadata": metadata_schema(),
+                "statusPort": { "minimum": 1 },
+            })
+        )]);
+        if env::var_os("UPDATE_GOLDENS").is_some() {
+            fs::write(SCHEMA, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
+        }
+        let found: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
+        assert!(found == schema, "{SCHEMA} is stale: set UPDATE_GOLDENS=1");
+    }
+
+    fn within(path: &[&str], properties: &Value) -> Value {
+        path.iter()
+            .rev()
+            .fold(json!({ "properties": properties }), |inner, name| json!({ "properties": { *name: inner } }))
+    }
+
+    fn metadata_schema() -> Value {
+        let unserved =
+            UNSERVED_METADATA.iter().map(|(name, harmless)| ((*name).to_owned(), json!({ "enum": harmless })));
+        let reserved = RESERVED.iter().map(|name| ((*name).to_owned(), json!(false)));
+        let properties: Value = unserved.chain(reserved).collect::<serde_json::Map<_, _>>().into();
+        let names = json!({ "^[A-Za-z_.-][A-Za-z0-9_.-]*$": true });
+        json!({ "properties": properties, "patternProperties": names, "additionalProperties": false })
+    }
+
+    #[test]
+    fn no_variable_is_both_unserved_and_reserved() {
+        assert!(UNSERVED_METADATA.is_sorted() && RESERVED.is_sorted());
+        assert!(UNSERVED_METADATA.iter().all(|(name, _)| !RESERVED.contains(name)));
+    }
 }

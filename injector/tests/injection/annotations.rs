@@ -20,7 +20,7 @@ fn annotations_change_the_proxy() {
         ("sidecar.istio.io/proxyMemory", "64Mi", "/resources", json!({ "requests": { "memory": "64Mi" } })),
         ("sidecar.istio.io/proxyMemoryLimit", "1Gi", "/resources", json!({ "limits": { "memory": "1Gi" } })),
         ("sidecar.istio.io/logLevel", "trace", "/args/4", json!("--proxyLogLevel=trace")),
-        ("sidecar.istio.io/componentLogLevel", "http:info", "/args/5", json!("--proxyComponentLogLevel=http:info")),
+        ("sidecar.istio.io/componentLogLevel", "misc:error", "/args/5", json!("--proxyComponentLogLevel=misc:error")),
         ("sidecar.istio.io/agentLogLevel", "default:debug", "/args/6", json!("--log_output_level=default:debug")),
         ("readiness.status.sidecar.istio.io/initialDelaySeconds", "3", "/readinessProbe/initialDelaySeconds", json!(3)),
         ("readiness.status.sidecar.istio.io/periodSeconds", "4", "/readinessProbe/periodSeconds", json!(4)),

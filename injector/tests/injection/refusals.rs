@@ -50,6 +50,12 @@ fn annotations_are_refused_by_name() {
             "\"loud\" is no level of a log; use one of trace, debug, info, warning, warn, error, critical, off",
         ),
         (
+            "sidecar.istio.io/componentLogLevel",
+            "http:debug",
+            "\"http:debug\" is not served: the proxy has none of Envoy's components; set the levels of its own by the \
+             annotation sidecar.istio.io/agentLogLevel, such as default:info,weft_proxy::xds:debug",
+        ),
+        (
             "sidecar.istio.io/userVolume",
             "[]",
             "is no JSON object: invalid type: sequence, expected a map at line 1 column 0",
@@ -87,6 +93,16 @@ fn annotations_are_refused_by_name() {
             "proxy.istio.io/config",
             "proxyMetadata: { ISTIO_META_DNS_CAPTURE: \"true\" }",
             "proxyMetadata.ISTIO_META_DNS_CAPTURE: \"true\" asks for what is not served",
+        ),
+        (
+            "proxy.istio.io/config",
+            "proxyMetadata: { MINIMUM_DRAIN_DURATION: 60s }",
+            "proxyMetadata.MINIMUM_DRAIN_DURATION: \"60s\" asks for what is not served",
+        ),
+        (
+            "proxy.istio.io/config",
+            "proxyMetadata: { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: \"true\" }",
+            "proxyMetadata.EXIT_ON_ZERO_ACTIVE_CONNECTIONS: \"true\" asks for what is not served",
         ),
         ("proxy.istio.io/config", "proxyMetadata: { A: true }", "proxyMetadata.A: true is not a string; quote it"),
         (

@@ -40,11 +40,12 @@ pub(super) async fn open(settings: &Discovery) -> Result<Foundation> {
     })
 }
 
-/// A revision can also be the one that is reached without a revision.
+/// A revision can also be the one that is reached without a revision, and the Service of one that was given the name
+/// `default` has that name.
 fn names(place: &Place) -> Vec<String> {
-    let mut names = certificates::names(&place.service(), &place.namespace);
-    if !place.is_default() {
-        names.extend(certificates::names("istiod", &place.namespace));
+    let mut names = certificates::names("istiod", &place.namespace);
+    if !place.revision.is_empty() {
+        names.extend(certificates::names(&format!("istiod-{}", place.revision), &place.namespace));
     }
     names
 }
@@ -69,4 +70,31 @@ async fn authority(client: Client, place: &Place) -> Result<watch::Receiver<Arc<
         return Ok(citadel::watch_plugged(place.cacerts.clone())?);
     }
     Ok(citadel::shared_root(client, &place.namespace).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        place: Place,
+    }
+
+    /// Proxies are told `istiod.<namespace>.svc`, or `istiod-<revision>.<namespace>.svc` where the chart has a revision.
+    #[test]
+    fn the_certificate_has_the_names_that_proxies_are_told() {
+        for (revision, host) in [
+            ("default", "istiod.mesh.svc"),
+            ("default", "istiod-default.mesh.svc"),
+            ("canary", "istiod-canary.mesh.svc"),
+            ("canary", "istiod.mesh.svc"),
+        ] {
+            let place = Arguments::parse_from(["istiod", "--namespace", "mesh", "--revision", revision]).place;
+            assert!(names(&place).iter().any(|name| name == host), "{revision}: {host}");
+        }
+    }
 }

@@ -109,8 +109,8 @@ impl Client {
     /// One stream, to its end.
     async fn stream(&mut self, reconnect: &mut Reconnect) -> Result<()> {
         let settings = &self.settings;
-        let secure =
-            settings.discovery_roots.as_deref().map(|roots| identity::secure(roots, &settings.control_plane_name));
+        let name = settings.control_plane_at(&settings.discovery);
+        let secure = settings.discovery_roots.as_deref().map(|roots| identity::secure(roots, name));
         let secure = secure.transpose()?;
         let tells_who = secure.is_some();
         let channel = grpc::connect(&settings.discovery, secure).await.context("cannot connect")?;

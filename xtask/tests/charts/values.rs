@@ -56,6 +56,75 @@ fn values_that_do_not_exist_or_do_nothing_are_named() {
 }
 
 #[test]
+fn what_the_injector_cannot_use_is_refused_before_it_is_installed() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    let proxies = "meshConfig.defaultConfig";
+    let pods = "sidecarInjectorWebhook";
+    let cases = [
+        ("global.proxy", "clusterDomain", "corp.example"),
+        ("global.proxy", "componentLogLevel", "http:debug"),
+        ("global.proxy", "includeInboundPorts", "http"),
+        ("global.proxy", "includeInboundPorts", "*\\,80"),
+        ("global.proxy", "excludeInboundPorts", "*"),
+        ("global.proxy", "excludeInboundPorts", "80\\,70000"),
+        ("global.proxy", "excludeOutboundPorts", "*"),
+        ("global.proxy", "excludeOutboundPorts", "0"),
+        ("global.proxy", "includeOutboundPorts", "*"),
+        ("global.proxy", "includeOutboundPorts", "80 81"),
+        ("global.proxy", "includeIPRanges", "10.0.0.1"),
+        ("global.proxy", "excludeIPRanges", "*"),
+        ("global.proxy", "excludeIPRanges", "10.0.0.0/8\\,10.0.0.1"),
+        ("global", "istioNamespace", "istio system"),
+        (pods, "defaultTemplates", "{sidecar,gateway}"),
+        (pods, "neverInjectSelector[0].matchLables.app", "web"),
+        (pods, "alwaysInjectSelector[0].matchExpressions[0].operator", "Like"),
+        (pods, "injectedAnnotations.sidecar\\.istio\\.io/logLevel", "debug"),
+        (proxies, "concurrency", "1025"),
+        (proxies, "discoveryAddress", "istiod"),
+        (proxies, "image.imageType", "tiny"),
+        (proxies, "proxyAdminPort", "0"),
+        (proxies, "statusPort", "0"),
+        (proxies, "proxyMetadata.POD_NAME", "x"),
+        (proxies, "proxyMetadata.MINIMUM_DRAIN_DURATION", "60s"),
+        (proxies, "proxyMetadata.OUTPUT_CERTS", "/etc/certs"),
+        (proxies, "proxyMetadata.A B", "x"),
+    ];
+    for (place, name, value) in cases {
+        // Ports and counts are numbers in these places, and text in all others.
+        let option = if value.parse::<u16>().is_ok() && place == proxies { "--set" } else { "--set-string" };
+        let option = if value.starts_with('{') { "--set" } else { option };
+        let said = helm(&["template", "a", "charts/istiod", option, &format!("{place}.{name}={value}")]).failure();
+        let top = format!("at '/{}", place.replace('.', "/"));
+        assert!(said.contains(&top), "{place}.{name}={value}: {said}");
+    }
+}
+
+#[test]
+fn what_the_injector_can_use_is_installed() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    let values = [
+        "global.proxy.includeInboundPorts=80\\, 65535",
+        "global.proxy.excludeInboundPorts=15000\\,",
+        "global.proxy.includeOutboundPorts=443",
+        "global.proxy.excludeOutboundPorts=",
+        "global.proxy.includeIPRanges=10.0.0.0/8\\,fd00::/8",
+        "global.proxy.excludeIPRanges=192.168.0.0/16",
+        "meshConfig.defaultConfig.discoveryAddress=istiod.mesh.svc:15012",
+        "meshConfig.defaultConfig.image.imageType=debug",
+        "meshConfig.defaultConfig.proxyMetadata.MINIMUM_DRAIN_DURATION=5s",
+        "meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE=false",
+        "meshConfig.defaultConfig.proxyMetadata.MINE=x",
+    ];
+    let mut arguments = vec!["template", "istiod", "charts/istiod"];
+    values.iter().for_each(|value| arguments.extend(["--set-string", value]));
+    helm(&arguments).success();
+}
+
+#[test]
 fn defaults_that_istios_chart_writes_out_are_taken() {
     if !told(&["WEFT_HELM"]) {
         return;

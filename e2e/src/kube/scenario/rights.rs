@@ -21,6 +21,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "create secrets -n shop",
             "update secrets/any -n istio-system",
             "delete secrets/istio-ca-secret -n istio-system",
+            "get configmaps/any -n shop",
+            "list configmaps -n shop",
             "update configmaps/any -n shop",
             "patch services/web -n shop",
             "patch nodes/any",
