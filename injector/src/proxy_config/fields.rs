@@ -65,7 +65,8 @@ const UNSERVED_METADATA: &[(&str, &[&str])] = &[
     ("ENVOY_PROMETHEUS_PORT", &["15090"]),
     ("ENVOY_SECURE_METRICS_PORT", &[""]),
     ("ENVOY_STATUS_PORT", &["15021"]),
-    ("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", &["false"]),
+    // A proxy that drains ends as soon as nothing runs any more.
+    ("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", &["false", "true"]),
     ("FILE_MOUNTED_CERTS", &["false"]),
     ("GRPC_XDS_BOOTSTRAP", &[""]),
     ("INVALID_DROP", &["false"]),

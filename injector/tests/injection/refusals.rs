@@ -101,8 +101,8 @@ fn annotations_are_refused_by_name() {
         ),
         (
             "proxy.istio.io/config",
-            "proxyMetadata: { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: \"true\" }",
-            "proxyMetadata.EXIT_ON_ZERO_ACTIVE_CONNECTIONS: \"true\" asks for what is not served",
+            "proxyMetadata: { SECRET_TTL: 1h }",
+            "proxyMetadata.SECRET_TTL: \"1h\" asks for what is not served",
         ),
         ("proxy.istio.io/config", "proxyMetadata: { A: true }", "proxyMetadata.A: true is not a string; quote it"),
         (
