@@ -26,7 +26,7 @@ pub use kubernetes::{
     AddressType, ConfigMap, Container, ContainerPort, Endpoint, EndpointConditions, EndpointPort, EndpointSlice,
     InternalTrafficPolicy, LoadBalancerIngress, LoadBalancerStatus, Namespace, Node, NodeAddress, NodeInfo, NodeStatus,
     ObjectReference, Pod, PodCondition, PodIp, PodSpec, PodStatus, Secret, Service, ServicePort, ServiceSpec,
-    ServiceStatus, ServiceType,
+    ServiceStatus, ServiceType, SessionAffinity,
 };
 pub use mesh_config::{
     AccessLogEncoding, DefaultConfig, H2UpgradePolicy, IngressControllerMode, MeshConfig, MeshOutboundMode,

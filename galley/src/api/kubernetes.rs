@@ -126,10 +126,12 @@ object! {
         internal_traffic_policy: InternalTrafficPolicy = "internalTrafficPolicy",
         /// `PreferClose`, `PreferSameZone`, `PreferSameNode`; empty is no preference.
         traffic_distribution: String = "trafficDistribution",
+        /// Whether a caller stays with one pod. For how long is not looked at (`sessionAffinityConfig`): it stays.
+        session_affinity: SessionAffinity = "sessionAffinity",
     }
     ignoring [
         "allocateLoadBalancerNodePorts", "externalTrafficPolicy", "healthCheckNodePort", "ipFamilies", "ipFamilyPolicy",
-        "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges", "sessionAffinity", "sessionAffinityConfig",
+        "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges", "sessionAffinityConfig",
     ]
 }
 
@@ -144,6 +146,16 @@ words! {
         LoadBalancer = "LoadBalancer",
         /// An alias.
         ExternalName = "ExternalName",
+    }
+}
+
+words! {
+    /// Whether a caller stays with one pod.
+    pub enum SessionAffinity {
+        /// Every call goes anywhere.
+        None = "None",
+        /// Calls from one address go to one pod.
+        ClientIp = "ClientIP",
     }
 }
 

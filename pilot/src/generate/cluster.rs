@@ -176,7 +176,7 @@ impl<'a> Outbound<'a> {
             port,
             subset: named.map_or("", |one| &one.name),
             labels: named.map(|one| &one.labels),
-            policy: Policy::of(spec, subset, port.number),
+            policy: Policy::of(spec, subset, port.number).keeping_callers_of(service),
             rule,
         })
     }

@@ -215,7 +215,7 @@ fn terms(asker: &Asker<'_>, cluster: &str) -> Option<Terms> {
     let name: ClusterName = cluster.parse().ok()?;
     let service = asker.world.service(asker.proxy, &name.host)?;
     let rule = asker.world.destination_rule(service, asker.proxy.namespace());
-    let policy = Policy::of(rule.map(|rule| &*rule.spec), &name.subset, name.port);
+    let policy = Policy::of(rule.map(|rule| &*rule.spec), &name.subset, name.port).keeping_callers_of(service);
     let hash = policy.load_balancer.and_then(|balancer| balancer.consistent_hash);
     Some(Terms {
         idle: policy.connection_pool.and_then(|pool| pool.tcp?.idle_timeout),

@@ -2,8 +2,11 @@
 //! ones, field by field of the first level (Istio's `DestinationRule`).
 
 use galley::api::{
-    ClientTls, ConnectionPool, DestinationRule, LoadBalancer, OutlierDetection, RetryBudget, TrafficPolicy,
+    ClientTls, ConnectionPool, ConsistentHash, DestinationRule, LoadBalancer, OutlierDetection, RetryBudget,
+    TrafficPolicy,
 };
+
+use crate::world::Service;
 
 /// What is in force.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,16 @@ impl Policy {
         let subset = rule.subsets.iter().find(|one| one.name == subset && !subset.is_empty());
         policy.apply(subset.and_then(|subset| subset.traffic_policy.as_ref()), port);
         policy
+    }
+
+    /// The same where a service keeps its callers and no rule says how an instance is chosen: by the caller's address.
+    pub(super) fn keeping_callers_of(mut self, service: &Service) -> Self {
+        let said = |balancer: &LoadBalancer| balancer.simple.is_some() || balancer.consistent_hash.is_some();
+        if service.keeps_callers && !self.load_balancer.as_ref().is_some_and(said) {
+            let by_address = ConsistentHash { use_source_ip: true, ..ConsistentHash::default() };
+            self.load_balancer.get_or_insert_default().consistent_hash = Some(by_address);
+        }
+        self
     }
 
     fn apply(&mut self, settings: Option<&TrafficPolicy>, port: u16) {

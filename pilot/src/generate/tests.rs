@@ -455,6 +455,11 @@ fn places_get_the_shares_that_were_given() {
 fn services_say_how_near_their_callers_stay() {
     let close = places(&web("clusterIP: 10.96.0.1, trafficDistribution: PreferClose"));
     assert_eq!(ranked(&close), ranks([(0, "10.0.0.1"), (1, "10.0.0.2"), (2, "10.0.0.4"), (2, "10.0.0.3")]));
+    let annotated = web("clusterIP: 10.96.0.1").replace(
+        "metadata: {name: web}",
+        "metadata: {name: web, annotations: {networking.istio.io/traffic-distribution: PreferClose}}",
+    );
+    assert_eq!(ranked(&places(&annotated)), ranked(&close), "Istio's annotation says the same");
     let local = places(&(web("clusterIP: 10.96.0.1, internalTrafficPolicy: Local")));
     assert!(ranked(&local).is_empty(), "nobody serves on the client's node");
 }

@@ -27,6 +27,8 @@ pub(crate) struct Service {
     /// Names that its certificates may have besides the identities of its instances.
     pub(crate) subject_alt_names: Vec<String>,
     pub(crate) nearness: Nearness,
+    /// Calls from one address go to one instance, unless a DestinationRule says otherwise (`sessionAffinity`).
+    pub(crate) keeps_callers: bool,
     /// It is another name of a service of the mesh, at whose addresses it is found.
     pub(crate) alias: bool,
 }
@@ -213,6 +215,7 @@ impl Services {
             export_to,
             subject_alt_names: target.map(|target| target.subject_alt_names.clone()).unwrap_or_default(),
             nearness: target.map(|target| target.nearness).unwrap_or_default(),
+            keeps_callers: target.is_some_and(|target| target.keeps_callers),
             alias: target.is_some(),
         }
     }
@@ -307,6 +310,9 @@ fn from_kubernetes(
         protocol: Protocol::of_port(port.port, &port.name, port.app_protocol.as_deref(), &port.protocol),
         instances: registry.of_service(key, spec, port),
     });
+    // The annotation is Istio's older form of the field, and counts before it.
+    let annotation = object.meta.annotations.get("networking.istio.io/traffic-distribution");
+    let distribution = annotation.unwrap_or(&spec.traffic_distribution);
     Service {
         host: full_host(&key.name, &key.namespace).into(),
         name: key.name.to_string(),
@@ -317,12 +323,13 @@ fn from_kubernetes(
         resolution: if spec.cluster_ip == "None" { Resolution::Headless } else { Resolution::Endpoints },
         export_to,
         subject_alt_names: Vec::new(),
-        nearness: match (spec.internal_traffic_policy, spec.traffic_distribution.as_str()) {
+        nearness: match (spec.internal_traffic_policy, distribution.as_str()) {
             (api::InternalTrafficPolicy::Local, _) => Nearness::OnlyNode,
             (_, "PreferClose" | "PreferSameZone") => Nearness::Zone,
             (_, "PreferSameNode") => Nearness::Node,
             _ => Nearness::Any,
         },
+        keeps_callers: spec.session_affinity == api::SessionAffinity::ClientIp,
         alias: false,
     }
 }
@@ -357,6 +364,7 @@ fn from_entry(
         export_to: export_to.to_vec(),
         subject_alt_names: spec.subject_alt_names.clone(),
         nearness: Nearness::Any,
+        keeps_callers: false,
         alias: false,
     }
 }

@@ -292,13 +292,15 @@ impl<'a> Attempts<'a> {
         timer: &mut Timer,
     ) -> Poll<Result<(), Fault>> {
         let mut broken = None;
-        if let Err(fault) = self.outgoing.drive(cx, client, caller) {
-            if fault.cause.source() == Source::Downstream {
-                return Poll::Ready(Err(fault));
+        match self.outgoing.drive(cx, client, caller) {
+            Ok(true) => self.limits.moved(),
+            Ok(false) => {}
+            Err(fault) if fault.cause.source() == Source::Downstream => return Poll::Ready(Err(fault)),
+            Err(fault) => {
+                // An endpoint that does not read may still have answered.
+                self.outgoing.give_up();
+                broken = Some(fault);
             }
-            // An endpoint that does not read may still have answered.
-            self.outgoing.give_up();
-            broken = Some(fault);
         }
         if self.outgoing.is_over() {
             self.limits.request_is_read();

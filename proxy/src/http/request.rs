@@ -77,7 +77,7 @@ impl Outgoing {
         (self.end.is_some() && !self.lost).then_some(&self.kept)
     }
 
-    /// Moves as much as there is and as there is room for, and writes it.
+    /// Moves as much as there is and as there is room for, and writes it; says whether anything moved.
     ///
     /// # Errors
     /// If either side is broken.
@@ -86,7 +86,8 @@ impl Outgoing {
         cx: &mut Context<'_>,
         client: &mut Client,
         caller: &mut C,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
+        let mut moved = false;
         while !self.is_over() {
             if client.poll_room(cx)?.is_pending() {
                 break;
@@ -94,10 +95,11 @@ impl Outgoing {
             if self.sent < self.kept.len() {
                 client.send_data(&self.kept[self.sent..]);
                 self.sent = self.kept.len();
+                moved = true;
             }
             if let Some(trailers) = &self.end {
                 client.send_end(trailers.as_deref());
-                self.sent_end = true;
+                (self.sent_end, moved) = (true, true);
                 break;
             }
             match caller.poll_body(cx)? {
@@ -107,16 +109,17 @@ impl Outgoing {
                     client.send_data(data);
                     self.note(data);
                     caller.consume(count);
+                    moved = true;
                 }
                 Poll::Ready(Piece::End(trailers)) => self.end = Some(trailers.cloned().map(Box::new)),
             }
         }
         if self.gave_up {
-            return Ok(());
+            return Ok(moved);
         }
         match client.poll_flush(cx) {
-            Poll::Ready(written) => written,
-            Poll::Pending => Ok(()),
+            Poll::Ready(written) => written.map(|()| moved),
+            Poll::Pending => Ok(moved),
         }
     }
 

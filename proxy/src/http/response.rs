@@ -8,7 +8,7 @@ use super::body::Piece;
 use super::caller::Caller;
 use super::grpc;
 use super::timer::Timer;
-use crate::fault::Fault;
+use crate::fault::{Fault, Source};
 use crate::record::RequestRecord;
 
 /// Relays until the answer is complete and written; a tunnel, until both directions have ended.
@@ -20,12 +20,12 @@ pub(super) async fn relay<C: Caller>(
 ) -> Result<(), Fault> {
     let mut complete = false;
     poll_fn(|cx| {
-        if let Err(fault) = reply.request.drive(cx, &mut reply.client, caller) {
+        match reply.request.drive(cx, &mut reply.client, caller) {
+            Ok(true) => reply.moved(),
+            Ok(false) => {}
+            Err(fault) if fault.cause.source() == Source::Downstream => return Poll::Ready(Err(fault)),
             // An endpoint may answer without reading the request: its answer goes on.
-            if fault.cause.source() == crate::fault::Source::Downstream {
-                return Poll::Ready(Err(fault));
-            }
-            reply.request.give_up();
+            Err(_) => reply.request.give_up(),
         }
         if !complete {
             complete = answer(cx, reply, caller, facts)?.is_ready();

@@ -72,8 +72,8 @@ impl LastSeries {
         }
     }
 
-    /// True if a request is counted in the same place. Names and endpoints that were replaced by equal ones are not the
-    /// same, which costs a look-up and nothing else.
+    /// True if a request is counted in the same place. Names that were replaced by equal ones are not the same, which costs
+    /// a look-up and nothing else. Of endpoints only the workload counts: calls are spread over several of one.
     fn holds(&self, conn: &ConnInfo, record: &RequestRecord) -> bool {
         fn same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             match (one, other) {
@@ -82,7 +82,7 @@ impl LastSeries {
             }
         }
         same(self.cluster.as_ref(), record.cluster.as_ref())
-            && same(self.endpoint.as_ref(), record.endpoint.as_ref())
+            && same_workload(self.endpoint.as_deref(), record.endpoint.as_deref())
             && self.status == record.status
             && self.grpc == record.grpc.then_some(record.grpc_status)
             && self.flags == record.flags
@@ -207,4 +207,11 @@ impl Recorder {
 
 fn workload(endpoint: Option<&Endpoint>) -> Option<WorkloadRef> {
     endpoint?.workload.clone()
+}
+
+fn same_workload(one: Option<&Endpoint>, other: Option<&Endpoint>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => std::ptr::eq(one, other) || one.workload == other.workload,
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }

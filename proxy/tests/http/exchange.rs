@@ -1,5 +1,7 @@
 //! What goes through.
 
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt;
 use weft_proxy::model::*;
 
@@ -200,6 +202,29 @@ fn a_proxy_of_the_mesh_is_told_once_a_connection_who_calls() {
             // The third went to the connection that is gone, and is sent again.
             let mut proxy = world.accept().await;
             assert!(answer(&mut proxy).await, "a new connection knows nothing");
+        },
+    );
+}
+
+#[test]
+fn an_upload_that_moves_is_not_idle_and_one_that_stops_is() {
+    const PIECES: usize = 6;
+    const IDLE: Duration = Duration::from_secs(1);
+    run(
+        |setting| setting.http.stream_idle_timeout = Some(IDLE),
+        |world| async move {
+            let mut client = world.connect().await;
+            let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", PIECES + 1);
+            client.send(&head).await;
+            let mut origin = world.accept().await;
+            origin.read_head().await;
+            for _ in 0..PIECES {
+                tokio::time::sleep(IDLE / 4).await;
+                client.send("x").await;
+                origin.read_to("x").await;
+            }
+            let answer = client.read_head().await;
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         },
     );
 }

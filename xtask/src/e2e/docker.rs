@@ -34,8 +34,7 @@ impl Docker {
     /// The user's docker where it answers and has or gets the nodes' image; else one of our own.
     pub(crate) fn find(cache: &Cache, keep: bool) -> Result<Self> {
         if let Some(image) = users_image()? {
-            let kind = if answers("kind", &["version"]) { PathBuf::from("kind") } else { kubernetes::kind(cache)? };
-            return Ok(Self::Users { image, kind });
+            return Ok(Self::Users { image, kind: kind(cache)? });
         }
         let tools = daemon::tools(cache)?;
         let kind = kubernetes::kind(cache)?;
@@ -102,6 +101,14 @@ fn users_image() -> Result<Option<String>> {
     }
     println!("── No registry answers: the node's image is made here");
     Ok(None)
+}
+
+/// The user's kind if it is the one that names the image: another may not know how to start it. Else ours.
+fn kind(cache: &Cache) -> Result<PathBuf> {
+    let pinned = format!("kind {} ", go::version(&go::module("kubernetes"), "sigs.k8s.io/kind")?);
+    let said = Command::new("kind").arg("version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let same = said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).starts_with(&pinned));
+    if same { Ok(PathBuf::from("kind")) } else { kubernetes::kind(cache) }
 }
 
 /// The image that kind itself names, by its digest. The checksum of kind's module pins it.

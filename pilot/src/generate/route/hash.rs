@@ -13,7 +13,7 @@ use crate::world::Service;
 /// What the balancer of a destination hashes, if it hashes.
 pub(super) fn of(asker: &Asker<'_>, service: &Service, port: u16, subset: &str) -> Option<HashPolicy> {
     let rule = asker.world.destination_rule(service, asker.proxy.namespace());
-    let policy = Policy::of(rule.map(|rule| &*rule.spec), subset, port);
+    let policy = Policy::of(rule.map(|rule| &*rule.spec), subset, port).keeping_callers_of(service);
     let hash = policy.load_balancer.and_then(|balancer| balancer.consistent_hash)?;
     let specifier = if !hash.http_header_name.is_empty() {
         PolicySpecifier::Header(Header { header_name: hash.http_header_name, ..Default::default() })

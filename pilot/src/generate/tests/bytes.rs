@@ -28,6 +28,14 @@ fn connections_of_one_caller_stay_together_if_the_rule_says_so() {
     assert!(matches!(carried.hash_policy[0].policy_specifier, Some(PolicySpecifier::SourceIp(_))));
     assert_eq!(carried.idle_timeout.map(|idle| idle.seconds), Some(9));
     assert_eq!(mesh.cluster("default", WEB).lb_policy, LbPolicy::RingHash as i32);
+    let affine = |more: &str| Mesh::new(&format!("{}{more}", web("clusterIP: 10.96.0.1, sessionAffinity: ClientIP")));
+    let other = rule("web", "default", "{host: web, trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}");
+    for mesh in [affine(""), affine(&other)] {
+        assert!(matches!(carrier(&mesh).hash_policy[0].policy_specifier, Some(PolicySpecifier::SourceIp(_))));
+        assert_eq!(mesh.cluster("default", WEB).lb_policy, LbPolicy::RingHash as i32, "the Service says so");
+    }
+    let said = rule("web", "default", "{host: web, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}");
+    assert!(carrier(&affine(&said)).hash_policy.is_empty(), "a rule counts before the Service");
     for others in ["loadBalancer: {consistentHash: {httpHeaderName: x}}", "loadBalancer: {simple: RANDOM}"] {
         assert!(carrier(&with(others)).hash_policy.is_empty(), "{others}");
     }
