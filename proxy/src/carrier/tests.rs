@@ -433,6 +433,19 @@ fn a_drain_ends_idle_carriers_and_no_connection() {
     });
 }
 
+#[test]
+fn who_has_said_nothing_does_not_keep_a_proxy_from_ending() {
+    run(|world| async move {
+        let mut silent = TcpStream::connect(world.callee.listeners["virtualInbound"].addresses[0]).await.unwrap();
+        // What comes later is taken later.
+        world.exchange().await;
+        world.callee_drain.begin();
+        world.callee_drain.close();
+        world.callee_drain.finished().await;
+        assert_eq!(read(&mut silent).await.unwrap_or_default(), b"");
+    });
+}
+
 /// Both sides over a pipe of so many bytes.
 async fn pipe() -> (Carrier, Carrier) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
