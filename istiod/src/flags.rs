@@ -84,6 +84,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// As these flags have it.
+    #[cfg(test)]
+    pub(crate) fn of_flags(flags: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Whole {
+            #[command(flatten)]
+            place: Place,
+        }
+        <Whole as clap::Parser>::parse_from(["istiod"].iter().chain(flags)).place
+    }
+
     /// The name of this revision's Service.
     pub(crate) fn service(&self) -> String {
         if self.is_default() { "istiod".to_owned() } else { format!("istiod-{}", self.revision) }

@@ -74,15 +74,7 @@ async fn authority(client: Client, place: &Place) -> Result<watch::Receiver<Arc<
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        place: Place,
-    }
 
     /// Proxies are told `istiod.<namespace>.svc`, or `istiod-<revision>.<namespace>.svc` where the chart has a revision.
     #[test]
@@ -93,7 +85,7 @@ mod tests {
             ("canary", "istiod-canary.mesh.svc"),
             ("canary", "istiod.mesh.svc"),
         ] {
-            let place = Arguments::parse_from(["istiod", "--namespace", "mesh", "--revision", revision]).place;
+            let place = Place::of_flags(&["--namespace", "mesh", "--revision", revision]);
             assert!(names(&place).iter().any(|name| name == host), "{revision}: {host}");
         }
     }

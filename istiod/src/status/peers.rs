@@ -223,13 +223,6 @@ fn refused(status: &Status) -> Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        place: Place,
-    }
 
     #[test]
     fn only_who_does_not_know_the_question_is_foreign() {
@@ -256,7 +249,7 @@ mod tests {
         ];
         let loaded = galley::load(&"test.yaml".into(), &text.concat());
         assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-        let place = Place { pod: "own".to_owned(), ..Arguments::parse_from(["test"]).place };
+        let place = Place { pod: "own".to_owned(), ..Place::of_flags(&[]) };
         let found = replicas(&Objects::new(loaded.objects), &place);
         let expected = [("canary", "canary", None), ("second", "default", Some([10, 0, 0, 1].into()))];
         let expected = expected.map(|(pod, revision, address)| Replica {

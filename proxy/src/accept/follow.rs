@@ -49,10 +49,7 @@ impl Followed {
     }
 
     fn look(&self, snapshot: &Snapshot, conn: &ConnInfo) -> Newest {
-        let Some(listener) = snapshot.listeners.get(&conn.listener) else {
-            let gone = || Newest::Refused("its listener is gone".to_owned());
-            return self.version.map_or_else(gone, |_| Newest::AsBefore);
-        };
+        let Some(listener) = snapshot.listeners.get(&conn.listener) else { return Newest::AsBefore };
         let Some(chain) = choose(listener, &self.facts) else {
             return Newest::Refused(format!("no filter chain of {} takes it any more", listener.name));
         };
