@@ -1,43 +1,79 @@
-//! What operators' tools ask over xDS (`istioctl proxy-status`): how every proxy stands with what it was sent. They speak
-//! the protocol's older form, of which nothing else is served.
+//! What operators' tools ask over xDS (`istioctl proxy-status`): how every proxy stands with what it was sent, and what one
+//! of them has. They speak the protocol's older form, of which nothing else is served.
+
+mod dump;
+mod states;
+
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::{ControlPlane, Node};
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
-use envoy_types::pb::envoy::service::status::v3::client_config::GenericXdsConfig;
-use envoy_types::pb::envoy::service::status::v3::{ClientConfig, ConfigStatus};
 use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
 use mesh_types::NodeId;
 use prost::Message;
 use tonic::Status;
 
 use crate::kind::Kind;
-use crate::push::Shown;
+use crate::push::{Known, Shown};
 
 /// Istio's question for the state of all proxies.
 const SYNCZ: &str = "istio.io/debug/syncz";
-const CLIENT_CONFIG: &str = "type.googleapis.com/envoy.service.status.v3.ClientConfig";
+/// Istio's question for what the proxy has that is named, as `<pod>.<namespace>`.
+const CONFIG_DUMP: &str = "istio.io/debug/config_dump";
+/// Istio's question for who is connected.
+const CONNECTIONS: &str = "istio.io/connections";
+const NODE: &str = "type.googleapis.com/envoy.config.core.v3.Node";
+
+/// By this sentence of Istio's, istioctl knows that it is to ask the next replica.
+const ELSEWHERE: &str = "Proxy not connected to this Pilot instance. It may be connected to another instance.";
 
 /// # Errors
 /// With what to do instead, for questions that proxies ask, and others that are not served.
 pub(crate) fn check(request: &DiscoveryRequest) -> Result<(), Status> {
     match request.type_url.as_str() {
-        SYNCZ => Ok(()),
+        SYNCZ | CONNECTIONS => Ok(()),
+        CONFIG_DUMP if request.resource_names.len() == 1 => Ok(()),
+        CONFIG_DUMP => Err(Status::invalid_argument("resource_names must be one proxy, as <pod>.<namespace>")),
         url if Kind::of(url).is_some() => {
             Err(Status::unimplemented("only delta ADS is served: set ads_config.api_type to DELTA_GRPC"))
         }
-        url => Err(Status::unimplemented(format!("{url:?} is not served; {SYNCZ} is"))),
+        url => {
+            Err(Status::unimplemented(format!("{url:?} is not served; {SYNCZ}, {CONFIG_DUMP} and {CONNECTIONS} are")))
+        }
     }
 }
 
-/// How these proxies stand, as this control plane says it.
-pub(crate) fn answer(control_plane: &str, connections: &[Shown]) -> DiscoveryResponse {
-    DiscoveryResponse {
+/// What is known of these proxies, as this control plane says it.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn answer(
+    control_plane: &str,
+    request: &DiscoveryRequest,
+    proxies: &[Arc<Known>],
+) -> Result<DiscoveryResponse, Status> {
+    check(request)?;
+    let resources = match (request.type_url.as_str(), &request.resource_names[..]) {
+        (CONFIG_DUMP, [name]) => dump_of(name, proxies),
+        (CONNECTIONS, _) => proxies.iter().map(|proxy| any(NODE, &node(&proxy.shown.lock()))).collect(),
+        _ => proxies.iter().map(|proxy| states::client(&proxy.shown.lock())).collect(),
+    };
+    Ok(DiscoveryResponse {
         version_info: "1".to_owned(),
-        type_url: SYNCZ.to_owned(),
+        type_url: request.type_url.clone(),
         nonce: "1".to_owned(),
-        resources: connections.iter().map(client).collect(),
+        resources,
         control_plane: Some(ControlPlane { identifier: identifier(control_plane) }),
         ..DiscoveryResponse::default()
+    })
+}
+
+/// What the proxy of this name has. A proxy that has come back before its old connection was seen to end is the newer one.
+fn dump_of(name: &str, proxies: &[Arc<Known>]) -> Vec<Any> {
+    let proxy = proxies.iter().rev().find(|proxy| node(&proxy.shown.lock()).id == name);
+    match proxy {
+        Some(proxy) => dump::sections(&proxy.held.lock()),
+        None => vec![Any { type_url: CONFIG_DUMP.to_owned(), value: ELSEWHERE.into() }],
     }
 }
 
@@ -47,30 +83,81 @@ fn identifier(instance: &str) -> String {
     serde_json::json!({ "Component": "istiod", "ID": instance, "Info": { "version": version } }).to_string()
 }
 
-fn client(shown: &Shown) -> Any {
+/// A proxy by the name by which operators know it, `<pod>.<namespace>`.
+fn node(shown: &Shown) -> Node {
     let id: Option<NodeId> = shown.proxy.parse().ok();
     let name = id.as_ref().map_or_else(|| shown.proxy.clone(), |id| format!("{}.{}", id.workload, id.namespace));
-    let text = |text: &str| Value { kind: Some(value::Kind::StringValue(text.to_owned())) };
+    let text = |text: &str| value::Kind::StringValue(text.to_owned());
     let metadata = [
-        ("CLUSTER_ID", shown.cluster.as_str()),
-        ("ISTIO_VERSION", shown.version.as_str()),
-        ("NAMESPACE", id.as_ref().map_or("", |id| &id.namespace)),
+        ("CLUSTER_ID", text(&shown.cluster)),
+        ("ISTIO_VERSION", text(&shown.version)),
+        ("NAMESPACE", text(id.as_ref().map_or("", |id| &id.namespace))),
+        // By its presence istioctl tells proxies from others that are connected.
+        ("PROXY_CONFIG", value::Kind::StructValue(Struct::default())),
     ];
-    let fields = metadata.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect();
-    let config = ClientConfig {
-        node: Some(Node { id: name, metadata: Some(Struct { fields }), ..Node::default() }),
-        generic_xds_configs: Kind::ALL.into_iter().map(|kind| state(shown, kind)).collect(),
-        ..ClientConfig::default()
-    };
-    Any { type_url: CLIENT_CONFIG.to_owned(), value: config.encode_to_vec() }
+    let fields = metadata.into_iter().map(|(key, kind)| (key.to_owned(), Value { kind: Some(kind) })).collect();
+    Node { id: name, metadata: Some(Struct { fields }), ..Node::default() }
 }
 
-fn state(shown: &Shown, kind: Kind) -> GenericXdsConfig {
-    let status = match kind.word() {
-        word if shown.refused.contains_key(word) => ConfigStatus::Error,
-        word if shown.pending.contains_key(word) => ConfigStatus::Stale,
-        _ if shown.told.contains(&kind) => ConfigStatus::Synced,
-        _ => ConfigStatus::NotSent,
-    };
-    GenericXdsConfig { type_url: kind.url().to_owned(), config_status: status.into(), ..GenericXdsConfig::default() }
+fn any(type_url: &str, message: &impl Message) -> Any {
+    Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subscription::Subscription;
+    use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+
+    fn proxy(pod: &str) -> Arc<Known> {
+        let id = format!("sidecar~10.0.0.1~{pod}.shop~shop.svc.cluster.local");
+        let known = Known::default();
+        *known.shown.lock() = Shown { proxy: id, version: "1.30".to_owned(), ..Shown::default() };
+        Arc::new(known)
+    }
+
+    fn ask(type_url: &str, names: &[&str], proxies: &[Arc<Known>]) -> Result<Vec<Any>, Status> {
+        let resource_names = names.iter().map(|name| (*name).to_owned()).collect();
+        let request = DiscoveryRequest { type_url: type_url.to_owned(), resource_names, ..Default::default() };
+        answer("istiod-0", &request, proxies).map(|answer| answer.resources)
+    }
+
+    /// Sends a proxy a cluster, which it takes.
+    fn take(proxy: &Known, name: &str) {
+        let mut subscription = Subscription::new(Kind::Cluster);
+        subscription.ask(name, true);
+        let cluster = Cluster { name: name.to_owned(), ..Cluster::default() };
+        let resource = Arc::new(crate::Resource::new(Kind::Cluster, &cluster));
+        subscription.lacking(1, None, [].iter(), |_| Some(resource.clone()));
+        subscription.taken(1);
+        proxy.held.lock().insert(Kind::Cluster, subscription);
+    }
+
+    #[test]
+    fn a_dump_is_of_the_one_proxy_that_is_named() {
+        let proxies = [proxy("cart-0"), proxy("cart-1"), proxy("cart-1")];
+        ["other", "before", "after"].iter().zip(&proxies).for_each(|(name, proxy)| take(proxy, name));
+        let dump = ask(CONFIG_DUMP, &["cart-1.shop"], &proxies).unwrap();
+        let said = |name: &str| dump[0].value.windows(name.len()).any(|part| part == name.as_bytes());
+        assert_eq!(["other", "before", "after"].map(said), [false, false, true], "of its newest connection");
+    }
+
+    #[test]
+    fn of_a_proxy_that_is_elsewhere_it_is_said_so() {
+        let answer = ask(CONFIG_DUMP, &["cart-2.shop"], &[proxy("cart-1")]).unwrap();
+        let [only] = &answer[..] else { panic!("{answer:?}") };
+        assert_eq!(only.value, ELSEWHERE.as_bytes());
+        let malformed = ask(CONFIG_DUMP, &[], &[proxy("cart-1")]).unwrap_err();
+        assert_eq!(malformed.code(), tonic::Code::InvalidArgument);
+    }
+
+    #[test]
+    fn connections_are_proxies_with_their_versions() {
+        let answer = ask(CONNECTIONS, &[], &[proxy("cart-0"), proxy("cart-1")]).unwrap();
+        let nodes: Vec<Node> = answer.iter().map(|one| Node::decode(&*one.value).unwrap()).collect();
+        let names: Vec<&str> = nodes.iter().map(|node| &*node.id).collect();
+        assert_eq!(names, ["cart-0.shop", "cart-1.shop"]);
+        assert_eq!(crate::proxy::text_of(&nodes[0], "ISTIO_VERSION"), Some("1.30"));
+        assert!(nodes[0].metadata.as_ref().unwrap().fields.contains_key("PROXY_CONFIG"));
+    }
 }

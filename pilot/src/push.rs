@@ -22,7 +22,7 @@ use crate::operator;
 use crate::progress::Progress;
 use crate::proxy::{Proxy, text_of};
 use crate::resource::Resource;
-use crate::subscription::Subscription;
+use crate::subscription::{Lacking, Subscription};
 use crate::view::View;
 use crate::world::World;
 
@@ -36,7 +36,7 @@ const WAITING: usize = 16;
 #[derive(Clone)]
 pub struct Server {
     world: watch::Receiver<Arc<World>>,
-    connections: Arc<Mutex<BTreeMap<u64, Arc<Mutex<Shown>>>>>,
+    connections: Arc<Mutex<BTreeMap<u64, Arc<Known>>>>,
     next: Arc<AtomicU64>,
     authenticate: Arc<dyn Authenticate>,
     instance: Arc<str>,
@@ -68,6 +68,24 @@ pub struct Shown {
     pub acknowledged: u64,
     /// The newest world of which it has taken everything that it was sent.
     pub has: Option<u64>,
+}
+
+/// What is known of a connected proxy.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// As the debug pages see it.
+    pub(crate) shown: Mutex<Shown>,
+    /// What it was sent, and has taken.
+    pub(crate) held: Mutex<BTreeMap<Kind, Subscription>>,
+}
+
+impl Known {
+    /// It has taken a response.
+    fn taken(&self, kind: Kind, nonce: &str) {
+        if let (Some(subscription), Ok(nonce)) = (self.held.lock().get_mut(&kind), nonce.parse()) {
+            subscription.taken(nonce);
+        }
+    }
 }
 
 impl Shown {
@@ -109,7 +127,29 @@ impl Server {
 
     /// All connections now.
     pub fn connections(&self) -> Vec<Shown> {
-        self.connections.lock().values().map(|shown| shown.lock().clone()).collect()
+        self.connections.lock().values().map(|known| known.shown.lock().clone()).collect()
+    }
+
+    /// What is known of the proxies that are connected now, in the order in which they came.
+    pub(crate) fn known(&self) -> Vec<Arc<Known>> {
+        self.connections.lock().values().cloned().collect()
+    }
+
+    fn connection(&self, proxy: &Proxy, node: &Node, grant: Grant, sender: Sender) -> Connection {
+        let mut world = self.world.clone();
+        let view = View::new(world.borrow_and_update().clone(), proxy.clone());
+        Connection {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            known: Arc::new(Known { shown: Mutex::new(Shown::of(proxy, node)), ..Known::default() }),
+            server: self.clone(),
+            grant,
+            progress: Progress::new(view.generation()),
+            world,
+            sender,
+            view,
+            nonce: 0,
+            name: proxy.id.to_string(),
+        }
     }
 }
 
@@ -132,9 +172,7 @@ impl AggregatedDiscoveryService for Server {
         let answers = tokio_stream::once(Ok(first)).chain(requests).filter_map(move |request| match request {
             // What acknowledges an answer asks for none.
             Ok(request) if !request.response_nonce.is_empty() => None,
-            Ok(request) => {
-                Some(operator::check(&request).map(|()| operator::answer(&server.instance, &server.connections())))
-            }
+            Ok(request) => Some(operator::answer(&server.instance, &request, &server.known())),
             Err(status) => Some(Err(status)),
         });
         Ok(Response::new(Box::pin(answers)))
@@ -152,22 +190,7 @@ impl AggregatedDiscoveryService for Server {
         let proxy = Proxy::from_node(&node).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let grant = self.authenticate.authenticate(&metadata, &proxy).await?;
         let (sender, responses) = mpsc::channel(WAITING);
-        let mut world = self.world.clone();
-        let view = View::new(world.borrow_and_update().clone(), proxy.clone());
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection {
-            id,
-            shown: Arc::new(Mutex::new(Shown::of(&proxy, &node))),
-            server: self.clone(),
-            grant,
-            progress: Progress::new(view.generation()),
-            world,
-            sender,
-            held: BTreeMap::new(),
-            view,
-            nonce: 0,
-            name: proxy.id.to_string(),
-        };
+        let connection = self.connection(&proxy, &node, grant, sender);
         tokio::spawn(connection.run(first, requests));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses).map(|response| Ok(*response?)))))
     }
@@ -186,6 +209,9 @@ enum Why {
     Changed,
 }
 
+/// Boxed, since a channel has room for more than it lets wait.
+type Sender = mpsc::Sender<Result<Box<ads::DeltaDiscoveryResponse>, Status>>;
+
 /// One proxy's stream.
 struct Connection {
     id: u64,
@@ -193,13 +219,10 @@ struct Connection {
     grant: Grant,
     progress: Progress,
     world: watch::Receiver<Arc<World>>,
-    /// Boxed, since a channel has room for more than it lets wait.
-    sender: mpsc::Sender<Result<Box<ads::DeltaDiscoveryResponse>, Status>>,
-    held: BTreeMap<Kind, Subscription>,
+    sender: Sender,
     view: View,
     nonce: u64,
-    /// As the debug pages see it.
-    shown: Arc<Mutex<Shown>>,
+    known: Arc<Known>,
     /// Node id.
     name: String,
 }
@@ -207,7 +230,7 @@ struct Connection {
 impl Connection {
     async fn run(mut self, first: ads::DeltaDiscoveryRequest, mut requests: Streaming<ads::DeltaDiscoveryRequest>) {
         tracing::info!(proxy = %self.name, "connected");
-        self.server.connections.lock().insert(self.id, self.shown.clone());
+        self.server.connections.lock().insert(self.id, self.known.clone());
         let ended = match self.take(first).await {
             Ok(()) => self.serve(&mut requests).await,
             Err(error) => Err(error),
@@ -238,7 +261,7 @@ impl Connection {
                         self.push(kind, Why::Changed).await?;
                     }
                     self.progress.sent_all_of(self.view.generation());
-                    self.shown.lock().has = self.progress.has();
+                    self.known.shown.lock().has = self.progress.has();
                 }
             }
         }
@@ -251,22 +274,11 @@ impl Connection {
         if !request.response_nonce.is_empty() {
             self.heard(kind, &request);
         }
-        let first = !self.held.contains_key(&kind);
-        let returns = !request.initial_resource_versions.is_empty();
-        let subscription = self.held.entry(kind).or_insert_with(|| Subscription::new(kind));
-        if first {
-            subscription.open(kind.is_wildcard() && request.resource_names_subscribe.is_empty());
-            request.initial_resource_versions.iter().for_each(|(name, version)| subscription.has(name, version));
-        }
-        let asks = first || !request.resource_names_subscribe.is_empty();
-        request.resource_names_subscribe.iter().for_each(|name| subscription.ask(name, first));
-        request.resource_names_unsubscribe.iter().for_each(|name| subscription.let_go(name));
-        if subscription.named(None).count() > MOST_NAMES {
-            return Err(Status::resource_exhausted("too many names"));
-        }
-        if !asks {
+        let first = !self.known.held.lock().contains_key(&kind);
+        if !self.note(kind, &request, first)? {
             return Ok(());
         }
+        let returns = !request.initial_resource_versions.is_empty();
         if self.view.is_on_demand() && !returns {
             // What it asks for mentions what it would ask for next: one round trip for all. A proxy that comes back will
             // say by itself what it has.
@@ -278,20 +290,37 @@ impl Connection {
         self.push(kind, if first { Why::First } else { Why::Asked }).await
     }
 
+    /// Keeps what the proxy says that it has, wants and lets go; true if it asks for something.
+    fn note(&self, kind: Kind, request: &ads::DeltaDiscoveryRequest, first: bool) -> Result<bool, Status> {
+        let mut held = self.known.held.lock();
+        let subscription = held.entry(kind).or_insert_with(|| Subscription::new(kind));
+        if first {
+            subscription.open(kind.is_wildcard() && request.resource_names_subscribe.is_empty());
+            request.initial_resource_versions.iter().for_each(|(name, version)| subscription.has(name, version));
+        }
+        request.resource_names_subscribe.iter().for_each(|name| subscription.ask(name, first));
+        request.resource_names_unsubscribe.iter().for_each(|name| subscription.let_go(name));
+        if subscription.named(None).count() > MOST_NAMES {
+            return Err(Status::resource_exhausted("too many names"));
+        }
+        Ok(first || !request.resource_names_subscribe.is_empty())
+    }
+
     /// Adds what the proxy's resources mention to what it is sent, from kind to kind: what those mention that may be
     /// different since the world `changed`, or all.
-    fn follow_mentions(&mut self, changed: bool) {
+    fn follow_mentions(&self, changed: bool) {
         if !self.view.is_on_demand() {
             return;
         }
+        let mut held = self.known.held.lock();
         for kind in [Kind::Listener, Kind::Route, Kind::VirtualHost, Kind::Cluster] {
-            let Some(subscription) = self.held.get(&kind) else { continue };
+            let Some(subscription) = held.get(&kind) else { continue };
             let concerned = self.view.concerned().filter(|_| changed);
             let names = subscription.named(concerned);
             let resources: Vec<_> = names.filter_map(|name| self.view.get(kind, name)).collect();
             for (kind, name) in resources.iter().flat_map(|resource| &resource.mentions) {
                 if !self.view.is_unasked(*kind, name) {
-                    self.held.entry(*kind).or_insert_with(|| Subscription::new(*kind)).imply(name);
+                    held.entry(*kind).or_insert_with(|| Subscription::new(*kind)).imply(name);
                 }
             }
         }
@@ -299,7 +328,7 @@ impl Connection {
 
     /// An ACK, or a NACK, which is kept to be shown.
     fn heard(&mut self, kind: Kind, request: &ads::DeltaDiscoveryRequest) {
-        let mut shown = self.shown.lock();
+        let mut shown = self.known.shown.lock();
         shown.acknowledged += 1;
         shown.pending.remove(kind.word());
         match &request.error_detail {
@@ -310,6 +339,7 @@ impl Connection {
             None => {
                 shown.refused.remove(kind.word());
                 self.progress.taken(kind, &request.response_nonce);
+                self.known.taken(kind, &request.response_nonce);
             }
         }
         shown.has = self.progress.has();
@@ -317,30 +347,14 @@ impl Connection {
 
     /// Sends what the proxy lacks of a type. A first question wants an answer, even if that is nothing.
     async fn push(&mut self, kind: Kind, why: Why) -> Result<(), Status> {
-        let hidden = kind == Kind::Secret && !self.grant.keys;
-        let Some(subscription) = self.held.get_mut(&kind) else { return Ok(()) };
-        let view = &self.view;
-        let concerned = view.concerned().filter(|_| why == Why::Changed);
-        let get = |name: &str| view.get(kind, name).filter(|_| !hidden);
-        let lacking = subscription.lacking(concerned, view.unasked(kind), get);
-        if lacking.is_empty() && !(why == Why::First && subscription.is_unanswered()) {
-            return Ok(());
-        }
-        subscription.answered();
+        let Some(lacking) = self.due(kind, why) else { return Ok(()) };
         self.nonce += 1;
-        self.progress.sent(self.nonce, kind, view.generation());
-        {
-            let mut shown = self.shown.lock();
-            shown.sent += 1;
-            shown.resources += lacking.resources.len() as u64;
-            shown.told.insert(kind);
-            shown.pending.insert(kind.word(), lacking.resources.len());
-            shown.has = self.progress.has();
-        }
+        self.progress.sent(self.nonce, kind, self.view.generation());
+        self.show(kind, lacking.resources.len());
         let response = ads::DeltaDiscoveryResponse {
             type_url: kind.url().to_owned(),
             // By this a proxy knows whether it was sent everything, or is to ask.
-            control_plane: Some(ControlPlane { identifier: view.identifier().to_owned() }),
+            control_plane: Some(ControlPlane { identifier: self.view.identifier().to_owned() }),
             nonce: self.nonce.to_string(),
             resources: lacking.resources.into_iter().map(|(name, resource)| sent(name, &resource)).collect(),
             removed_resources: lacking.removed,
@@ -348,13 +362,81 @@ impl Connection {
         };
         self.sender.send(Ok(Box::new(response))).await.map_err(|_| Status::cancelled("the proxy went away"))
     }
+
+    /// What the next response tells of a type, if there is anything to tell.
+    fn due(&self, kind: Kind, why: Why) -> Option<Lacking> {
+        let hidden = kind == Kind::Secret && !self.grant.keys;
+        let mut held = self.known.held.lock();
+        let subscription = held.get_mut(&kind)?;
+        let view = &self.view;
+        let concerned = view.concerned().filter(|_| why == Why::Changed);
+        let get = |name: &str| view.get(kind, name).filter(|_| !hidden);
+        let lacking = subscription.lacking(self.nonce + 1, concerned, view.unasked(kind), get);
+        if lacking.is_empty() && !(why == Why::First && subscription.is_unanswered()) {
+            return None;
+        }
+        subscription.answered();
+        Some(lacking)
+    }
+
+    fn show(&self, kind: Kind, resources: usize) {
+        let mut shown = self.known.shown.lock();
+        shown.sent += 1;
+        shown.resources += resources as u64;
+        shown.told.insert(kind);
+        shown.pending.insert(kind.word(), resources);
+        shown.has = self.progress.has();
+    }
 }
 
 fn sent(name: String, resource: &Resource) -> ads::Resource {
     ads::Resource {
         name,
-        version: format!("{:016x}", resource.version),
+        version: resource.version_text(),
         resource: Some(resource.body.clone()),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: Kind = Kind::Cluster;
+
+    fn node() -> Node {
+        Node { id: "sidecar~10.0.0.9~client.default~default.svc.cluster.local".to_owned(), ..Node::default() }
+    }
+
+    fn request(nonce: &str, refuses: bool) -> ads::DeltaDiscoveryRequest {
+        let error_detail = refuses.then(Default::default);
+        let (type_url, response_nonce) = (CLUSTER.url().to_owned(), nonce.to_owned());
+        ads::DeltaDiscoveryRequest { type_url, response_nonce, error_detail, ..Default::default() }
+    }
+
+    /// How many clusters the proxy has taken, and how many are under way.
+    fn counts(known: &Known) -> [usize; 2] {
+        let held = known.held.lock();
+        let all: Vec<_> = held[&CLUSTER].held().map(|one| [one.taken.is_some(), one.under_way.is_some()]).collect();
+        [0, 1].map(|which| all.iter().filter(|one| one[which]).count())
+    }
+
+    /// What operators are told that a proxy has is what it acknowledged.
+    #[tokio::test]
+    async fn a_proxy_has_what_it_acknowledged() {
+        let (_world, worlds) = watch::channel(Arc::new(World::build(&Arc::default())));
+        let (sender, mut responses) = mpsc::channel(WAITING);
+        let proxy = Proxy::from_node(&node()).unwrap();
+        let mut connection = Server::new(worlds).connection(&proxy, &node(), Grant::default(), sender);
+        let known = connection.known.clone();
+        connection.take(request("", false)).await.unwrap();
+        let response = responses.recv().await.unwrap().unwrap();
+        let all = response.resources.len();
+        assert!(all > 0);
+        assert_eq!(counts(&known), [0, all]);
+        connection.take(request(&response.nonce, true)).await.unwrap();
+        assert_eq!(counts(&known), [0, all], "what it refuses it has not");
+        connection.take(request(&response.nonce, false)).await.unwrap();
+        assert_eq!(counts(&known), [all, 0]);
     }
 }

@@ -34,6 +34,11 @@ impl Resource {
         Self { version: hasher.finish(), body, mentions: Vec::new(), depends_on: Vec::new() }
     }
 
+    /// Its version, as proxies are told.
+    pub(crate) fn version_text(&self) -> String {
+        format!("{:016x}", self.version)
+    }
+
     /// The same, of which these hosts decide what it says.
     #[must_use]
     pub(crate) fn about<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {

@@ -20,6 +20,7 @@ pub(crate) struct Subscription {
 struct Entry {
     why: Why,
     has: Has,
+    taken: Taken,
     /// The proxy was told that there is none.
     gone: bool,
 }
@@ -35,7 +36,50 @@ enum Has {
     Resource(Arc<Resource>),
 }
 
+/// Whether a proxy has taken what it was sent of a name.
+#[derive(Default)]
+enum Taken {
+    #[default]
+    Yes,
+    /// It has not answered the response of this nonce yet, or refused it, and has what it had before.
+    NotYet { response: u64, before: Option<Arc<Resource>> },
+}
+
+/// A resource of which a proxy was told, as far as it is known to have taken it.
+pub(crate) struct Held<'a> {
+    pub(crate) name: &'a str,
+    /// What it has taken.
+    pub(crate) taken: Option<&'a Arc<Resource>>,
+    /// What it was sent since.
+    pub(crate) under_way: Option<&'a Arc<Resource>>,
+}
+
 impl Entry {
+    /// A resource goes out in this response.
+    fn send(&mut self, resource: Arc<Resource>, response: u64) {
+        let before = match std::mem::take(&mut self.taken) {
+            Taken::NotYet { before, .. } => before,
+            Taken::Yes => self.sent().cloned(),
+        };
+        self.has = Has::Resource(resource);
+        self.taken = Taken::NotYet { response, before };
+    }
+
+    fn sent(&self) -> Option<&Arc<Resource>> {
+        match &self.has {
+            Has::Resource(resource) => Some(resource),
+            Has::Nothing | Has::Version(_) => None,
+        }
+    }
+
+    fn held<'a>(&'a self, name: &'a str) -> Held<'a> {
+        let (taken, under_way) = match &self.taken {
+            Taken::Yes => (self.sent(), None),
+            Taken::NotYet { before, .. } => (before.as_ref(), self.sent()),
+        };
+        Held { name, taken, under_way }
+    }
+
     fn version(&self) -> Option<u64> {
         match &self.has {
             Has::Nothing => None,
@@ -142,10 +186,25 @@ impl Subscription {
         self.answered = true;
     }
 
+    /// The proxy has taken the response of this nonce.
+    pub(crate) fn taken(&mut self, nonce: u64) {
+        for entry in self.entries.values_mut() {
+            if matches!(entry.taken, Taken::NotYet { response, .. } if response == nonce) {
+                entry.taken = Taken::Yes;
+            }
+        }
+    }
+
+    /// What the proxy was told of, by name.
+    pub(crate) fn held(&self) -> impl Iterator<Item = Held<'_>> {
+        self.entries.iter().map(|(name, entry)| entry.held(name))
+    }
+
     /// What the proxy lacks, which it has from now on. `unasked` is what a proxy that asks for everything is sent. If only
-    /// some hosts are `concerned`, nothing else is looked at.
+    /// some hosts are `concerned`, nothing else is looked at. It goes out in the response of this nonce.
     pub(crate) fn lacking<'a>(
         &mut self,
+        response: u64,
         concerned: Option<&Hosts>,
         unasked: impl Iterator<Item = &'a String>,
         get: impl Fn(&str) -> Option<Arc<Resource>>,
@@ -161,13 +220,16 @@ impl Subscription {
             match get(name).filter(|_| wanted) {
                 Some(resource) => {
                     entry.gone = false;
-                    if entry.version() != Some(resource.version) {
+                    if entry.version() == Some(resource.version) {
+                        entry.has = Has::Resource(resource);
+                    } else {
                         lacking.resources.push((name.to_string(), resource.clone()));
+                        entry.send(resource, response);
                     }
-                    entry.has = Has::Resource(resource);
                 }
                 None => {
                     entry.has = Has::Nothing;
+                    entry.taken = Taken::Yes;
                     if !std::mem::replace(&mut entry.gone, true) {
                         lacking.removed.push(name.to_string());
                     }
@@ -179,8 +241,7 @@ impl Subscription {
             if !self.entries.contains_key(name)
                 && let Some(resource) = get(name)
             {
-                let has = Has::Resource(resource.clone());
-                self.entries.insert(name.into(), Entry { has, ..Entry::default() });
+                self.entry(name).send(resource.clone(), response);
                 lacking.resources.push((name.to_owned(), resource));
             }
         }
@@ -196,6 +257,7 @@ impl Subscription {
 mod tests {
     use super::*;
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+    use prost::Message;
 
     /// A world of two clusters, of which one is another after each edit.
     fn get(edit: u64) -> impl Fn(&str) -> Option<Arc<Resource>> {
@@ -206,8 +268,9 @@ mod tests {
         }
     }
 
+    /// The edit is the response's nonce, too.
     fn lacking(subscription: &mut Subscription, unasked: &[String], edit: u64) -> (Vec<String>, Vec<String>) {
-        let Lacking { resources, removed } = subscription.lacking(None, unasked.iter(), get(edit));
+        let Lacking { resources, removed } = subscription.lacking(edit, None, unasked.iter(), get(edit));
         (resources.into_iter().map(|(name, _)| name).collect(), removed)
     }
 
@@ -248,5 +311,41 @@ mod tests {
         assert_eq!(lacking(&mut subscription, &unasked, 2), (vec!["edited".to_owned()], vec!["old".to_owned()]));
         assert_eq!(lacking(&mut subscription, &unasked[..1], 2), (vec![], vec!["other".to_owned()]));
         assert_eq!(lacking(&mut subscription, &unasked[..1], 2), (vec![], vec![]));
+    }
+
+    /// What is taken, and what is under way, of "edited" by its edit.
+    fn held(subscription: &Subscription) -> [Option<String>; 2] {
+        let edit = |one: &Arc<Resource>| Cluster::decode(&*one.body.value).unwrap().alt_stat_name;
+        let held = subscription.held().find(|held| held.name == "edited");
+        held.map_or([None, None], |held| [held.taken.map(edit), held.under_way.map(edit)])
+    }
+
+    #[test]
+    fn a_proxy_has_what_it_took_until_it_takes_another() {
+        let some = |edit: &str| Some(edit.to_owned());
+        let mut subscription = Subscription::new(Kind::Cluster);
+        subscription.ask("edited", true);
+        lacking(&mut subscription, &[], 1);
+        assert_eq!(held(&subscription), [None, some("1")]);
+        subscription.taken(1);
+        assert_eq!(held(&subscription), [some("1"), None]);
+        lacking(&mut subscription, &[], 2);
+        lacking(&mut subscription, &[], 3);
+        subscription.taken(2);
+        assert_eq!(held(&subscription), [some("1"), some("3")], "what was sent since is not answered");
+        subscription.taken(3);
+        assert_eq!(held(&subscription), [some("3"), None]);
+    }
+
+    #[test]
+    fn what_a_proxy_comes_back_with_it_has() {
+        let version = format!("{:016x}", get(1)("edited").unwrap().version);
+        let mut subscription = Subscription::new(Kind::Cluster);
+        subscription.ask("edited", true);
+        subscription.has("edited", &version);
+        lacking(&mut subscription, &[], 1);
+        assert_eq!(held(&subscription), [Some("1".to_owned()), None]);
+        lacking(&mut subscription, &[], 2);
+        assert_eq!(held(&subscription), [Some("1".to_owned()), Some("2".to_owned())]);
     }
 }
