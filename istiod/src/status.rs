@@ -10,6 +10,7 @@
 //! One replica of all revisions writes. It asks every other one how objects stand with its proxies, and adds up.
 
 mod conditions;
+mod conflicts;
 mod ledger;
 mod look;
 mod missing;
@@ -58,7 +59,8 @@ async fn write_while(cluster: &Cluster, sources: &Sources, mut peers: Peers) {
     let mut ledger = Ledger::default();
     while let Some((state, own)) = look.next().await {
         peers.follow(&state.objects);
-        let Some(verdicts) = add_up(&own, &peers, &cluster.place.scope(), &state.objects) else { continue };
+        let Some(mut verdicts) = add_up(&own, &peers, &cluster.place.scope(), &state.objects) else { continue };
+        conflicts::add(&mut verdicts, &state);
         for (reference, verdict) in ledger.due(verdicts, Instant::now(), AT_ONCE) {
             match write::write(&cluster.client, &reference, &verdict).await {
                 Ok(()) => ledger.written(reference, verdict, Instant::now()),

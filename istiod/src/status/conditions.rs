@@ -26,10 +26,13 @@ pub(super) fn status(verdict: &Verdict, before: Option<&Value>, now: Timestamp) 
 type Condition = (&'static str, bool, &'static str, String);
 
 fn valid(verdict: &Verdict) -> Condition {
-    if verdict.problems.is_empty() {
-        (VALID, true, "Valid", "all of it is understood".to_owned())
-    } else {
+    if !verdict.problems.is_empty() {
         (VALID, false, "Invalid", verdict.problems.join("; "))
+    } else if !verdict.conflicts.is_empty() {
+        let message = format!("all of it is understood, and not all of it is used: {}", verdict.conflicts.join("; "));
+        (VALID, true, "Conflict", message)
+    } else {
+        (VALID, true, "Valid", "all of it is understood".to_owned())
     }
 }
 
@@ -67,7 +70,7 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_time_until_it_turns() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let verdict = |current| Verdict { generation: 4, problems: Vec::new(), current, total: 2, silent: 0 };
+        let verdict = |current| Verdict { generation: 4, current, total: 2, ..Verdict::default() };
         let first = status(&verdict(1), None, at(0));
         assert_eq!(first["conditions"][0]["status"], "True");
         assert_eq!(first["conditions"][1]["message"], "1/2 proxies up to date.");
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn nothing_is_reconciled_while_a_replica_is_silent() {
-        let verdict = Verdict { generation: 4, problems: Vec::new(), current: 2, total: 2, silent: 1 };
+        let verdict = Verdict { generation: 4, current: 2, total: 2, silent: 1, ..Verdict::default() };
         let status = status(&verdict, None, Timestamp::UNIX_EPOCH);
         assert_eq!(status["conditions"][1]["status"], "False");
         let message = "2/2 proxies up to date. Replicas of istiod that do not say which proxies they have: 1.";
@@ -92,10 +95,19 @@ mod tests {
     fn what_others_wrote_stays_and_what_is_wrong_is_said() {
         let before = json!({ "conditions": [{ "type": "Programmed", "status": "True" }] });
         let problems = vec!["spec.a: unknown".to_owned(), "spec.b: must be set".to_owned()];
-        let refused = Verdict { generation: 2, problems, current: 0, total: 3, silent: 0 };
+        let refused = Verdict { generation: 2, problems, total: 3, ..Verdict::default() };
         let status = status(&refused, Some(&before), Timestamp::UNIX_EPOCH);
         assert_eq!(status["conditions"][0]["message"], "spec.a: unknown; spec.b: must be set");
         assert_eq!(status["conditions"][1]["reason"], "Refused");
         assert_eq!(status["conditions"][2]["type"], "Programmed");
+    }
+
+    #[test]
+    fn what_is_valid_and_not_used_says_so() {
+        let conflicts = vec!["spec.servers[0].hosts[0]: taken".to_owned()];
+        let valid = &status(&Verdict { conflicts, ..Verdict::default() }, None, Timestamp::UNIX_EPOCH)["conditions"][0];
+        assert_eq!((&valid["status"], &valid["reason"]), (&json!("True"), &json!("Conflict")));
+        let message = "all of it is understood, and not all of it is used: spec.servers[0].hosts[0]: taken";
+        assert_eq!(valid["message"], message);
     }
 }

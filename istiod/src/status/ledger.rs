@@ -58,7 +58,7 @@ mod tests {
     fn that_all_have_it_is_said_at_once_and_a_count_can_wait() {
         let (mut ledger, start) = (Ledger::default(), Instant::now());
         let object = ObjectRef { kind: Kind::Sidecar, namespace: "shop".into(), name: "a".into() };
-        let of = |current| Verdict { generation: 2, problems: Vec::new(), current, total: 3, silent: 0 };
+        let of = |current| Verdict { generation: 2, current, total: 3, ..Verdict::default() };
         let due = |ledger: &mut Ledger, current, after| {
             let verdicts = [(object.clone(), of(current))].into();
             ledger.due(verdicts, start + after, 10).len()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use galley::{Kind, Meta, ObjectRef, Objects, State};
+use galley::{Diagnostic, Kind, Meta, ObjectRef, Objects, State};
 use pilot::{Shown, World};
 use tokio::sync::watch;
 
@@ -81,8 +81,12 @@ fn left_out(world: &World) -> BTreeSet<ObjectRef> {
 
 fn problems(state: &State, reference: &ObjectRef) -> Vec<String> {
     let own = state.diagnostics.iter().filter(|one| one.is_error() && one.object.as_ref() == Some(reference));
-    own.map(|one| if one.path.is_empty() { one.message.clone() } else { format!("{}: {}", one.path, one.message) })
-        .collect()
+    own.map(words).collect()
+}
+
+/// A finding, within its object.
+pub(super) fn words(found: &Diagnostic) -> String {
+    if found.path.is_empty() { found.message.clone() } else { format!("{}: {}", found.path, found.message) }
 }
 
 #[cfg(test)]

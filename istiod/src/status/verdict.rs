@@ -7,12 +7,14 @@ use galley::{ObjectRef, Scope};
 use super::standing::{Entry, Fate, Standing, Version};
 
 /// What is to be said of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
     /// The object's generation of which this is true.
     pub(super) generation: i64,
     /// Why it is refused; empty if it is valid.
     pub(super) problems: Vec<String>,
+    /// What of it is not used, since another object stands in its way.
+    pub(super) conflicts: Vec<String>,
     /// Proxies that have this generation.
     pub(super) current: usize,
     /// Proxies that are connected, or are known to exist.
@@ -29,7 +31,7 @@ impl Verdict {
 
     /// True if it must be said now; what only counts proxies can wait.
     pub(super) fn is_news(&self, before: &Self) -> bool {
-        (self.generation, &self.problems) != (before.generation, &before.problems)
+        (self.generation, &self.problems, &self.conflicts) != (before.generation, &before.problems, &before.conflicts)
             || self.is_everywhere() && !before.is_everywhere()
     }
 }
@@ -74,7 +76,7 @@ fn verdict(parts: &[Part<'_>], reference: &ObjectRef, silent: usize) -> Option<V
         return None;
     }
     let problems = problems(known().map(|(_, entry)| entry), newest.generation);
-    let nothing = Verdict { generation: newest.generation, problems, current: 0, total: 0, silent };
+    let nothing = Verdict { generation: newest.generation, problems, silent, ..Verdict::default() };
     if !nothing.problems.is_empty() {
         // What is refused says nothing of a revision, so that those who do not know it are not asked for it.
         return Some(Verdict { total: known().map(|(part, _)| part.has.len()).sum(), ..nothing });
