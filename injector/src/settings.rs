@@ -83,7 +83,7 @@ impl Settings {
         })
     }
 
-    /// The revision that injects; empty for the one without a name.
+    /// The revision that injects; empty or `default` for the one whose objects have no name of their own.
     pub fn revision(&self) -> &str {
         &self.values.revision
     }

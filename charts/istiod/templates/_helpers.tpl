@@ -15,9 +15,14 @@ istio.io/rev: {{ include "istiod.revision" . }}
 {{ .Values.revision | default "default" | quote }}
 {{- end }}
 
+{{/* The revision, where it is not the default one, which istiod calls `default` too. */}}
+{{- define "istiod.named" -}}
+{{- if ne .Values.revision "default" }}{{ .Values.revision }}{{ end }}
+{{- end }}
+
 {{/* What the revision adds to a name: nothing, or `-canary`. */}}
 {{- define "istiod.suffix" -}}
-{{- with .Values.revision }}-{{ . }}{{ end }}
+{{- with include "istiod.named" . }}-{{ . }}{{ end }}
 {{- end }}
 
 {{/* The name of Deployment, Service, ServiceAccount. */}}
@@ -49,8 +54,8 @@ istio-revision-tag-{{ index . 1 }}{{ if ne $namespace "istio-system" }}-{{ $name
 {{/* Selects the pods of this revision. The default one has a label of its own, so that it never selects the others. */}}
 {{- define "istiod.selector" -}}
 app: istiod
-{{- if .Values.revision }}
-istio.io/rev: {{ .Values.revision | quote }}
+{{- with include "istiod.named" . }}
+istio.io/rev: {{ . | quote }}
 {{- else }}
 istio: pilot
 {{- end }}

@@ -17,7 +17,7 @@ pub(crate) struct Values {
     pub(crate) global: Global,
     pub(crate) sidecar_injector_webhook: Webhook,
     pub(crate) gateways: Gateways,
-    /// The revision; empty for the one without a name.
+    /// The revision; empty or `default` for the one whose objects have no name of their own.
     pub(crate) revision: String,
 }
 
@@ -245,8 +245,11 @@ impl Values {
 
     /// Host name and port of the control plane.
     pub(crate) fn control_plane(&self) -> String {
-        let revision = if self.revision.is_empty() { String::new() } else { format!("-{}", self.revision) };
-        format!("istiod{revision}.{}.svc:{}", self.global.istio_namespace, mesh_types::ports::XDS_TLS)
+        let suffix = match self.revision.as_str() {
+            "" | "default" => String::new(),
+            name => format!("-{name}"),
+        };
+        format!("istiod{suffix}.{}.svc:{}", self.global.istio_namespace, mesh_types::ports::XDS_TLS)
     }
 }
 
@@ -268,5 +271,22 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
         Value::String(text) => Ok(text),
         Value::Number(number) => Ok(number.to_string()),
         other => Err(serde::de::Error::custom(format!("expected a string, found {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_plane_is_where_the_chart_puts_it() {
+        for (revision, host) in [
+            ("", "istiod.istio-system.svc:15012"),
+            ("default", "istiod.istio-system.svc:15012"),
+            ("canary", "istiod-canary.istio-system.svc:15012"),
+        ] {
+            let values = Values { revision: revision.to_owned(), ..Values::default() };
+            assert_eq!(values.control_plane(), host, "{revision:?}");
+        }
     }
 }

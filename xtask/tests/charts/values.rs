@@ -163,3 +163,19 @@ fn defaults_that_istios_chart_writes_out_are_taken() {
     same.iter().for_each(|value| arguments.extend(["--set", value]));
     helm(&arguments).success();
 }
+
+#[test]
+fn a_revision_named_default_is_the_one_without_a_name() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    let rendered = |values: &[&str]| {
+        let mut arguments = vec!["template", "istiod", "charts/istiod", "--namespace", "istio-system"];
+        values.iter().for_each(|value| arguments.extend(["--set", value]));
+        helm(&arguments).success()
+    };
+    // istiod looks for its settings, its account's rights and its Service by the same names in both cases.
+    let others = ["revisionTags={prod}", "sidecarInjectorWebhook.enableNamespacesByDefault=true"];
+    let named = rendered(&[&others[..], &["revision=default"]].concat());
+    assert_eq!(named.replace("\"revision\": \"default\"", "\"revision\": \"\""), rendered(&others));
+}
