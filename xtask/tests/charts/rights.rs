@@ -98,8 +98,12 @@ fn check(cluster: &Cluster, account: &str, may: &[&str], may_not: &[&str]) {
 fn pods_meet_the_restricted_level(cluster: &Cluster) {
     cluster.kubectl("create namespace mesh").success();
     cluster.kubectl("label namespace mesh pod-security.kubernetes.io/warn=restricted").success();
-    let charts =
-        ["charts/istiod", "charts/gateway", "charts/gateway --set kind=DaemonSet", "e2e/charts/membership-service"];
+    let charts = [
+        "charts/istiod --set global.istioNamespace=mesh",
+        "charts/gateway",
+        "charts/gateway --set kind=DaemonSet",
+        "e2e/charts/membership-service",
+    ];
     for chart in charts {
         let rendered = cluster.helm(&format!("template a {chart} -n mesh")).success();
         let workload: String = rendered

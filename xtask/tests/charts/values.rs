@@ -119,7 +119,7 @@ fn what_the_injector_can_use_is_installed() {
         "meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE=false",
         "meshConfig.defaultConfig.proxyMetadata.MINE=x",
     ];
-    let mut arguments = vec!["template", "istiod", "charts/istiod"];
+    let mut arguments = vec!["template", "istiod", "charts/istiod", "--namespace", "istio-system"];
     values.iter().for_each(|value| arguments.extend(["--set-string", value]));
     helm(&arguments).success();
 }
@@ -159,7 +159,7 @@ fn defaults_that_istios_chart_writes_out_are_taken() {
         "global.sts.servicePort=0",
         "global.waypoint.resources.requests.cpu=100m",
     ];
-    let mut arguments = vec!["template", "istiod", "charts/istiod"];
+    let mut arguments = vec!["template", "istiod", "charts/istiod", "--namespace", "istio-system"];
     same.iter().for_each(|value| arguments.extend(["--set", value]));
     helm(&arguments).success();
 }
@@ -178,4 +178,25 @@ fn a_revision_named_default_is_the_one_without_a_name() {
     let others = ["revisionTags={prod}", "sidecarInjectorWebhook.enableNamespacesByDefault=true"];
     let named = rendered(&[&others[..], &["revision=default"]].concat());
     assert_eq!(named.replace("\"revision\": \"default\"", "\"revision\": \"\""), rendered(&others));
+}
+
+#[test]
+fn a_control_plane_where_its_proxies_would_not_look_for_it_is_refused() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    let said = helm(&["template", "istiod", "charts/istiod", "--namespace", "mesh"]).failure();
+    assert!(said.contains("set global.istioNamespace=mesh, here and for the chart base"), "{said}");
+    // What base tells people to do next is right, wherever its own release is.
+    for namespace in ["istio-system", "mesh"] {
+        let value = format!("global.istioNamespace={namespace}");
+        let base =
+            ["install", "istio-base", "charts/base", "--namespace", "default", "--dry-run=client", "--set", &value];
+        let said = helm(&base).success();
+        let next = said.lines().find_map(|line| line.trim().strip_prefix("helm install ")).unwrap();
+        assert!(next.contains(&format!("--namespace {namespace} ")), "{next}");
+        let next = next.split(' ').filter(|word| *word != "--wait");
+        let next: Vec<&str> = std::iter::once("template").chain(next).collect();
+        helm(&next).success();
+    }
 }
