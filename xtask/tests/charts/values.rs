@@ -200,3 +200,20 @@ fn a_control_plane_where_its_proxies_would_not_look_for_it_is_refused() {
         helm(&next).success();
     }
 }
+
+#[test]
+fn two_values_take_validation_away() {
+    if !told(&["WEFT_HELM"]) {
+        return;
+    }
+    let validates = |chart: &str, value: &str| {
+        let rendered = helm(&["template", "a", chart, "--namespace", "istio-system", "--set", value]).success();
+        rendered.contains("\nkind: ValidatingWebhookConfiguration\n")
+    };
+    for (chart, on, off) in [
+        ("charts/istiod", "global.configValidation=true", "global.configValidation=false"),
+        ("charts/base", "defaultRevision=default", "defaultRevision="),
+    ] {
+        assert!(validates(chart, on) && !validates(chart, off), "{chart}");
+    }
+}
