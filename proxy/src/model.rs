@@ -5,6 +5,7 @@
 //! sorted, lower-cased, regexes built, names interned.
 
 mod cluster;
+mod destination;
 mod last_use;
 mod listener;
 mod matcher;
@@ -17,6 +18,7 @@ pub use cluster::{
     LbPolicy, LocalityEndpoints, OutlierDetection, ServiceRef, TcpKeepalive, TlsWhen, UpstreamHttp, UpstreamProtocol,
     UpstreamTls, WorkloadRef,
 };
+pub use destination::Destination;
 pub use last_use::LastUse;
 pub use listener::{
     AccessLog, AccessLogFormat, ChainMatch, CodecType, DownstreamTls, FilterChain, ForwardClientCert, HttpConnection,

@@ -14,7 +14,7 @@ use crate::model::Percent;
 
 pub use decide::decide;
 pub use decision::{Action, Answer, Decision, Forward};
-pub use find::{Found, field, field_matches, find, path_matches, split_query, virtual_host};
+pub use find::{field, field_matches, path_matches, split_query};
 pub use hash::of_source;
 
 /// True for this share of calls, by chance.

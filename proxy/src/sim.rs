@@ -143,7 +143,7 @@ impl Simulation {
 
 fn fate(decision: &Decision) -> Fate {
     match &decision.action {
-        Action::Forward(forward) => Fate::Cluster(forward.cluster.to_string()),
+        Action::Forward(forward) => Fate::Cluster(forward.destination.name().to_string()),
         Action::Answer(answer) => Fate::Answer(answer.head.status, answer.details.to_string()),
     }
 }

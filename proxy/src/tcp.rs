@@ -9,7 +9,7 @@ use mesh_types::Name;
 use crate::conn::ConnInfo;
 use crate::copy;
 use crate::fault::{Cause, Fault, Flags, Step};
-use crate::model::{Cluster, Snapshot, TcpProxy};
+use crate::model::{Destination, Snapshot, TcpProxy};
 use crate::pool;
 use crate::record::TcpRecord;
 use crate::route;
@@ -23,7 +23,6 @@ const TRIES: usize = 3;
 /// A connection to an endpoint.
 pub struct Opened {
     stream: Stream,
-    cluster: Arc<Cluster>,
     pick: Pick,
     _permit: Permit,
 }
@@ -74,9 +73,9 @@ pub async fn open(
     let cluster = choose(proxy);
     let known = worker.config.cluster(&cluster).await;
     let snapshot = known.as_ref().unwrap_or(snapshot);
-    let found = snapshot.clusters.get(&cluster).cloned().zip(worker.upstreams.get(snapshot, &cluster));
     let no_cluster = || Fault::new(Cause::NoCluster, Step::Balance).because(format!("{cluster} does not exist"));
-    let (cluster, upstream) = found.ok_or_else(no_cluster)?;
+    let cluster = snapshot.clusters.get(&cluster).ok_or_else(no_cluster)?;
+    let upstream = worker.upstreams.get(snapshot, cluster);
     upstream.ready().await?;
     let overflow = || Fault::new(Cause::Overflow, Step::Connect).because("too many connections (max_connections)");
     let hash = proxy.hashes_source.then(|| route::of_source(conn));
@@ -88,7 +87,7 @@ pub async fn open(
         match pool::carrier::bytes(worker, snapshot, conn, &pick).await {
             Ok(stream) => {
                 pick.report(Outcome::Connected);
-                return Ok(Opened { stream, cluster, pick, _permit: permit });
+                return Ok(Opened { stream, pick, _permit: permit });
             }
             Err(fault) => {
                 pick.report(Outcome::LocalFailure);
@@ -124,8 +123,8 @@ pub async fn carry(
     mut stream: Stream,
     mut opened: Opened,
 ) -> Option<Stream> {
-    let mut record = TcpRecord::begin(Some(&opened.cluster.name));
-    record.service = opened.cluster.service.clone();
+    let cluster = opened.pick.upstream().config.clone();
+    let mut record = TcpRecord::begin(Some(Destination::Cluster(cluster)));
     record.endpoint = Some(opened.pick.endpoint().clone());
     record.mtls = opened.stream.is_tls();
     worker.recorder.tcp_opened(conn, proxy, &record);

@@ -11,13 +11,12 @@ mod limits;
 mod shared;
 mod view;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use mesh_types::Name;
 
 use crate::fault::{Cause, Fault, Step};
 use crate::model::{Cluster, Discovery, Endpoint, EndpointSet, LbPolicy, Snapshot};
@@ -37,9 +36,10 @@ pub struct Upstreams {
 
 #[derive(Default)]
 struct Known {
-    /// Of this snapshot's clusters the others were let go.
+    /// When a snapshot of this version came, those that it does not have were let go.
     swept_at: u64,
-    by_name: HashMap<Name, Rc<Upstream>>,
+    /// By the address of a cluster's configuration, which the upstream holds: no other can have it meanwhile.
+    by_config: HashMap<*const Cluster, Rc<Upstream>>,
 }
 
 /// A cluster at work on one worker.
@@ -48,6 +48,8 @@ pub struct Upstream {
     pub config: Arc<Cluster>,
     shared: Arc<Shared>,
     breakers: Breakers,
+    /// The version of the newest snapshot whose endpoints were taken.
+    followed: Cell<Option<u64>>,
     /// The EDS resource that `view` was made from.
     eds: RefCell<Option<Arc<EndpointSet>>>,
     /// What names resolve to, where the cluster is made of names.
@@ -79,31 +81,26 @@ impl Upstreams {
         Self { shared, known: RefCell::default() }
     }
 
-    /// The cluster of this name, following the snapshot; `None` if the snapshot has none.
-    pub fn get(&self, snapshot: &Snapshot, name: &str) -> Option<Rc<Upstream>> {
-        let config = snapshot.clusters.get(name)?;
+    /// A snapshot's cluster at work, with the endpoints of the newest snapshot that it was asked for with.
+    pub fn get(&self, snapshot: &Snapshot, config: &Arc<Cluster>) -> Rc<Upstream> {
         let mut known = self.known.borrow_mut();
         known.sweep(snapshot);
-        if let Some(upstream) = known.by_name.get(name).filter(|known| Arc::ptr_eq(&known.config, config)) {
-            upstream.follow(snapshot);
-            return Some(upstream.clone());
-        }
-        let upstream = Rc::new(Upstream::new(self.shared.clone(), config.clone()));
+        let make = || Rc::new(Upstream::new(self.shared.clone(), config.clone()));
+        let upstream = known.by_config.entry(Arc::as_ptr(config)).or_insert_with(make).clone();
         upstream.follow(snapshot);
-        known.by_name.insert(config.name.clone(), upstream.clone());
-        Some(upstream)
+        upstream
     }
 
     /// Visits every host that this worker holds.
     pub fn for_each_host(&self, mut visit: impl FnMut(&Cluster, &Rc<Host>)) {
-        for upstream in self.known.borrow().by_name.values() {
+        for upstream in self.known.borrow().by_config.values() {
             upstream.view.borrow().hosts().for_each(|host| visit(&upstream.config, host));
         }
     }
 
     /// Lets go what is idle: hosts of original destinations and connections that nobody uses. For a timer of the worker.
     pub fn tidy(&self) {
-        for upstream in self.known.borrow().by_name.values() {
+        for upstream in self.known.borrow().by_config.values() {
             upstream.view.borrow_mut().tidy();
         }
     }
@@ -111,9 +108,11 @@ impl Upstreams {
 
 impl Known {
     fn sweep(&mut self, snapshot: &Snapshot) {
-        if self.swept_at != snapshot.version {
+        if self.swept_at < snapshot.version {
             self.swept_at = snapshot.version;
-            self.by_name.retain(|name, _| snapshot.clusters.contains_key(name));
+            self.by_config.retain(|config, held| {
+                snapshot.clusters.get(&held.config.name).is_some_and(|newest| Arc::as_ptr(newest) == *config)
+            });
         }
     }
 }
@@ -126,6 +125,7 @@ impl Upstream {
         };
         Self {
             breakers: Breakers::new(shared.usage(&config.name), config.breakers),
+            followed: Cell::default(),
             eds: RefCell::default(),
             resolved: dns::names(&config).map(|names| shared.resolve(&config.name, names)),
             view: RefCell::new(View::new(&config, &endpoints, &shared, None)),
@@ -134,8 +134,13 @@ impl Upstream {
         }
     }
 
-    /// Takes the endpoints that the snapshot has now.
+    /// Takes the endpoints that the snapshot has, unless a newer one's are here.
     fn follow(&self, snapshot: &Snapshot) {
+        let version = Some(snapshot.version);
+        if self.followed.get() >= version {
+            return;
+        }
+        self.followed.set(version);
         let Discovery::Eds(name) = &self.config.discovery else { return };
         let Some(endpoints) = snapshot.endpoints.get(name) else { return };
         let mut held = self.eds.borrow_mut();

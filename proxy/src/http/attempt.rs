@@ -68,8 +68,9 @@ impl<'a> Attempts<'a> {
     /// Tries until there is an answer to be passed on, or a failure that is final.
     pub(super) async fn run<C: Caller>(mut self, caller: &mut C, timer: &mut Timer) -> Result<Reply, Fault> {
         let worker = self.call.worker;
-        let upstream = worker.upstreams.get(&self.decision.snapshot, &self.forward.cluster);
-        let upstream = upstream.ok_or_else(|| no_cluster(&self.forward.cluster))?;
+        let destination = &self.forward.destination;
+        let cluster = destination.cluster().ok_or_else(|| no_cluster(destination.name()))?;
+        let upstream = worker.upstreams.get(&self.decision.snapshot, cluster);
         upstream.ready().await?;
         let overflow = || Fault::new(Cause::Overflow, Step::Balance).because("too many requests (max_requests)");
         let request = upstream.breakers().try_request().ok_or_else(overflow)?;
@@ -114,8 +115,8 @@ impl<'a> Attempts<'a> {
         caller: &mut C,
         timer: &mut Timer,
     ) -> bool {
-        let Some(policy) = self.forward.retry.clone() else { return false };
-        if !retry::wants(&policy, tried) || !self.outgoing.can_repeat() {
+        let Some(policy) = &self.forward.retry else { return false };
+        if !retry::wants(policy, tried) || !self.outgoing.can_repeat() {
             return false;
         }
         if retries.left == 0 {
@@ -135,7 +136,7 @@ impl<'a> Attempts<'a> {
         {
             retries.tried.push(endpoint.address);
         }
-        self.pause(&policy, retries.made, caller, timer).await
+        self.pause(policy, retries.made, caller, timer).await
     }
 
     /// False if time is up, or the caller gone, before the pause is over.

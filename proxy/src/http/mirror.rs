@@ -78,7 +78,8 @@ impl Copy {
             Ok(snapshot) => snapshot,
             Err(_) => self.snapshot.clone(),
         };
-        let upstream = self.worker.upstreams.get(&snapshot, &self.cluster).ok_or_else(|| no_cluster(&self.cluster))?;
+        let cluster = snapshot.clusters.get(&self.cluster).ok_or_else(|| no_cluster(&self.cluster))?;
+        let upstream = self.worker.upstreams.get(&snapshot, cluster);
         upstream.ready().await?;
         let original_destination = Some(self.conn.destination);
         let pick = upstream.pick(&PickContext { hash: self.hash, original_destination, tried: &[] })?;

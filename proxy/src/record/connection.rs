@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use mesh_types::Name;
-
 use crate::fault::Flags;
-use crate::model::{Endpoint, ServiceRef};
+use crate::model::{Destination, Endpoint};
 
 /// A connection that carries bytes, from its beginning to its end.
 #[derive(Debug)]
@@ -16,9 +14,7 @@ pub struct TcpRecord {
     /// The same, on the wall.
     pub time: SystemTime,
     /// The cluster that it went to.
-    pub cluster: Option<Name>,
-    /// The service that the cluster stands for.
-    pub service: Option<ServiceRef>,
+    pub destination: Option<Destination>,
     /// The endpoint.
     pub endpoint: Option<Arc<Endpoint>>,
     /// It went on over mutual TLS.
@@ -35,12 +31,11 @@ pub struct TcpRecord {
 
 impl TcpRecord {
     /// The record of a connection that begins.
-    pub fn begin(cluster: Option<&Name>) -> Self {
+    pub fn begin(destination: Option<Destination>) -> Self {
         Self {
             began: Instant::now(),
             time: SystemTime::now(),
-            cluster: cluster.cloned(),
-            service: None,
+            destination,
             endpoint: None,
             mtls: false,
             received: 0,

@@ -16,7 +16,7 @@ use crate::config::Node;
 use crate::conn::ConnInfo;
 use crate::fault::Flags;
 use crate::http::grpc;
-use crate::model::{Endpoint, HttpConnection, ListenerKind, TcpProxy, WorkloadRef};
+use crate::model::{Destination, Endpoint, HttpConnection, ListenerKind, TcpProxy, WorkloadRef};
 
 /// Handles are forgotten beyond so many; the series stay.
 const MOST_HANDLES: usize = 8192;
@@ -62,7 +62,7 @@ pub struct LastSeries {
 impl LastSeries {
     fn of(conn: &ConnInfo, record: &RequestRecord, place: usize) -> Self {
         Self {
-            cluster: record.cluster.clone(),
+            cluster: record.destination.as_ref().map(Destination::name).cloned(),
             endpoint: record.endpoint.clone(),
             status: record.status,
             grpc: record.grpc.then_some(record.grpc_status),
@@ -81,7 +81,7 @@ impl LastSeries {
                 (one, other) => one.is_none() && other.is_none(),
             }
         }
-        same(self.cluster.as_ref(), record.cluster.as_ref())
+        same(self.cluster.as_ref(), record.destination.as_ref().map(Destination::name))
             && same_workload(self.endpoint.as_deref(), record.endpoint.as_deref())
             && self.status == record.status
             && self.grpc == record.grpc.then_some(record.grpc_status)
@@ -133,7 +133,7 @@ impl Recorder {
             kind: conn.kind,
             peer: conn.peer_identity().cloned(),
             peer_workload: conn.peer_workload.get().cloned(),
-            cluster: record.cluster.clone(),
+            cluster: record.destination.as_ref().map(Destination::name).cloned(),
             workload: workload(record.endpoint.as_deref()),
             protocol,
             status: record.status,
@@ -144,7 +144,8 @@ impl Recorder {
             let flags = record.flags.to_string();
             let outcome = Outcome { protocol, status: Some(record.status), flags: &flags, grpc };
             let endpoint = record.endpoint.as_deref();
-            let text = labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome);
+            let service = record.destination.as_ref().and_then(Destination::service);
+            let text = labels::render(&self.node, conn, endpoint, service, &outcome);
             self.shard.lock().requests_of(&text)
         })
     }
@@ -175,7 +176,7 @@ impl Recorder {
             kind: conn.kind,
             peer: conn.peer_identity().cloned(),
             peer_workload: conn.peer_workload.get().cloned(),
-            cluster: record.cluster.clone(),
+            cluster: record.destination.as_ref().map(Destination::name).cloned(),
             workload: workload(record.endpoint.as_deref()),
             protocol: "tcp",
             status: 0,
@@ -186,7 +187,8 @@ impl Recorder {
             let flags = flags.to_string();
             let outcome = Outcome { protocol: "tcp", status: None, flags: &flags, grpc: None };
             let endpoint = record.endpoint.as_deref();
-            let text = labels::render(&self.node, conn, endpoint, record.service.as_ref(), &outcome);
+            let service = record.destination.as_ref().and_then(Destination::service);
+            let text = labels::render(&self.node, conn, endpoint, service, &outcome);
             self.shard.lock().connections_of(&text)
         })
     }

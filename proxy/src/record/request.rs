@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use mesh_http::{RequestHead, ResponseHead, Version};
-use mesh_types::Name;
 
 use crate::fault::{Fault, Flag, Flags};
 use crate::http::{grpc, lent::Lent};
-use crate::model::{Endpoint, Route, ServiceRef};
+use crate::model::{Destination, Endpoint, Route};
 use crate::route::{Action, Answer, Decision};
 use crate::upstream::Pick;
 
@@ -30,9 +29,7 @@ pub struct RequestRecord {
     /// The route that took it.
     pub route: Option<Arc<Route>>,
     /// The cluster that it went to, or would have.
-    pub cluster: Option<Name>,
-    /// The service that the cluster stands for.
-    pub service: Option<ServiceRef>,
+    pub destination: Option<Destination>,
     /// The endpoint of the last try.
     pub endpoint: Option<Arc<Endpoint>>,
     /// Our address on the last try's connection.
@@ -71,8 +68,7 @@ impl RequestRecord {
             grpc: head.is_grpc(),
             audited: None,
             route: None,
-            cluster: None,
-            service: None,
+            destination: None,
             endpoint: None,
             upstream_local: None,
             upstream_mtls: false,
@@ -94,8 +90,7 @@ impl RequestRecord {
         self.route = decision.route.clone();
         self.audited = decision.audited;
         if let Action::Forward(forward) = &decision.action {
-            self.cluster = Some(forward.cluster.clone());
-            self.service = decision.snapshot.clusters.get(&forward.cluster).and_then(|cluster| cluster.service.clone());
+            self.destination = Some(forward.destination.clone());
         }
     }
 

@@ -8,14 +8,13 @@ use mesh_http::{Known, RequestHead, ResponseHead};
 use mesh_types::Name;
 
 use super::decision::{Action, Answer, Decision, Forward};
-use super::find::{self, Found};
-use super::{cors, draw, hash, prepare, rewrite};
+use super::{cors, draw, find, hash, prepare, rewrite};
 use crate::authz::{self, Subject};
 use crate::conn::ConnInfo;
 use crate::fault::{Cause, Fault, Flag, Step};
 use crate::model::{
-    FaultInjection, HostRewrite, HttpConnection, ListenerKind, Route, RouteAction, RouteConfig, RouteSource,
-    RouteTarget, Snapshot, VirtualHost, WeightedCluster,
+    Destination, FaultInjection, HostRewrite, HttpConnection, ListenerKind, Route, RouteAction, RouteConfig,
+    RouteSource, RouteTarget, Snapshot, VirtualHost, WeightedCluster,
 };
 use crate::xds::{Config, DemandError};
 
@@ -33,6 +32,7 @@ pub async fn decide(
         conn,
         http,
         snapshot,
+        routes: None,
         host: None,
         route: None,
         audited: None,
@@ -51,6 +51,7 @@ struct Open<'a> {
     conn: &'a ConnInfo,
     http: &'a HttpConnection,
     snapshot: Arc<Snapshot>,
+    routes: Option<Arc<RouteConfig>>,
     host: Option<Arc<VirtualHost>>,
     route: Option<Arc<Route>>,
     audited: Option<bool>,
@@ -64,22 +65,18 @@ impl Open<'_> {
     async fn action(&mut self, head: &mut RequestHead) -> Result<(Delay, Action), Fault> {
         prepare::prepare(head, self.conn, self.http, self.config.identity())?;
         let found = self.find(head).await;
-        if let Ok(found) = &found {
-            (self.host, self.route) = (Some(found.host.clone()), found.route.clone());
-        }
         // Permission comes before everything that could tell a stranger what there is.
         let policies = self.route.as_ref().and_then(|route| route.rbac.as_deref()).unwrap_or(&self.http.filters.rbac);
         let subject = Subject { conn: self.conn, head: Some(head) };
         let (audited, permitted) = (authz::audited(policies, &subject), authz::check(policies, &subject));
         self.audited = audited;
         permitted?;
-        let found = found?;
-        let no_route =
-            || Fault::new(Cause::NoRoute, Step::Route).because(format!("no route of {} matches", found.host.name));
-        let route = found.route.clone().ok_or_else(no_route)?;
-        self.config.touch(&found.host.last_use);
+        let host = found?;
+        let no_route = || Fault::new(Cause::NoRoute, Step::Route).because(format!("no route of {} matches", host.name));
+        let route = self.route.clone().ok_or_else(no_route)?;
+        self.config.touch(&host.last_use);
         if self.http.filters.cors
-            && let Some(rules) = route.cors.as_ref().or(found.host.cors.as_ref())
+            && let Some(rules) = route.cors.as_ref().or(host.cors.as_ref())
             && let Some(answer) = cors::check(rules, head, &mut self.response_fields)
         {
             return Ok((None, Action::Answer(answer)));
@@ -97,36 +94,43 @@ impl Open<'_> {
                 answer.head.fields.append(b"location", &rewrite::location(redirect, &route.matches, head));
                 Action::Answer(answer)
             }
-            RouteAction::Forward(target) => Action::Forward(self.forward(&found, &route, target, head).await?),
+            RouteAction::Forward(target) => Action::Forward(self.forward(&host, &route, target, head).await?),
         };
         Ok((delay, action))
     }
 
-    /// The route configuration, asked for the authority if it only answers when asked.
-    async fn find(&mut self, head: &RequestHead) -> Result<Found, Fault> {
-        let mut routes = self.routes()?;
-        if routes.on_demand {
-            let authority = find::lower_case(head.authority());
-            let name = find::lookup_name(&routes, &authority);
-            if !routes.exact.contains_key(name) {
-                match self.config.virtual_host(&routes.name, name).await {
-                    Ok(snapshot) => {
-                        self.snapshot = snapshot;
-                        routes = self.routes()?;
-                    }
-                    // Its wildcards say what becomes of what does not exist.
-                    Err(DemandError::DoesNotExist) => {}
-                    Err(error) => return Err(unavailable(&error)),
-                }
-            }
+    /// The authority's virtual host, asked for if it only comes when asked, and the route in it.
+    async fn find(&mut self, head: &RequestHead) -> Result<Arc<VirtualHost>, Fault> {
+        let authority = find::lower_case(head.authority());
+        let mut routes = self.newest_routes()?;
+        let mut host = find::exact(&routes, &authority);
+        let mut asked = Ok(());
+        if host.is_none() && routes.on_demand {
+            asked = self.ask_for_host(&routes, &authority).await;
+            routes = self.newest_routes()?;
+            host = find::exact(&routes, &authority);
         }
-        find::find(&routes, head).ok_or_else(|| {
-            let authority = String::from_utf8_lossy(head.authority()).into_owned();
-            Fault::new(Cause::NoRoute, Step::Route).because(format!("no virtual host for {authority:?}"))
-        })
+        // Patterns say what becomes of what does not exist.
+        let host = host.or_else(|| find::by_pattern(&routes, &authority));
+        self.routes = Some(routes);
+        asked?;
+        let no_host = || Fault::new(Cause::NoRoute, Step::Route).because(format!("no virtual host for {authority:?}"));
+        let host = host.ok_or_else(no_host)?;
+        self.route = find::route(&host, head);
+        self.host = Some(host.clone());
+        Ok(host)
     }
 
-    fn routes(&self) -> Result<Arc<RouteConfig>, Fault> {
+    async fn ask_for_host(&mut self, routes: &RouteConfig, authority: &str) -> Result<(), Fault> {
+        match self.config.virtual_host(&routes.name, find::lookup_name(routes, authority)).await {
+            Ok(snapshot) => self.snapshot = snapshot,
+            Err(DemandError::DoesNotExist) => {}
+            Err(error) => return Err(unavailable(&error)),
+        }
+        Ok(())
+    }
+
+    fn newest_routes(&self) -> Result<Arc<RouteConfig>, Fault> {
         match &self.http.routes {
             RouteSource::Inline(routes) => Ok(routes.clone()),
             RouteSource::Rds(name) => self.snapshot.routes.get(name).cloned().ok_or_else(|| {
@@ -147,18 +151,18 @@ impl Open<'_> {
 
     async fn forward(
         &mut self,
-        found: &Found,
+        host: &VirtualHost,
         route: &Route,
         target: &RouteTarget,
         head: &mut RequestHead,
     ) -> Result<Forward, Fault> {
         let (index, chosen) = choose(target);
         self.weighted = index;
-        let chosen_name = chosen.name.clone();
-        self.need(&chosen_name).await?;
+        let destination = self.need(&chosen.name).await?;
         let hash = hash::of(&target.hash, head, self.conn, &mut self.response_fields);
         let path = rewrite::path(&target.path, &route.matches, head.path());
-        for edits in [&chosen.edits, &route.edits, &found.host.edits, &self.routes()?.edits] {
+        let everywhere = self.routes.as_ref().map(|routes| &routes.edits);
+        for edits in [&chosen.edits, &route.edits, &host.edits].into_iter().chain(everywhere) {
             rewrite::request(&edits.request, head, self.conn);
         }
         if let Some(path) = path {
@@ -166,36 +170,37 @@ impl Open<'_> {
             head.fields.set(b"x-envoy-original-path", &original);
             head.set_path(&path);
         }
-        if let HostRewrite::Literal(host) = &target.host {
+        if let HostRewrite::Literal(new) = &target.host {
             let original = head.authority().to_vec();
             head.fields.set(b"x-envoy-original-host", &original);
-            head.set_authority(host);
+            head.set_authority(new);
         }
         let mirrors: Vec<_> = target.mirrors.iter().filter(|mirror| draw(mirror.percent)).collect();
         Ok(Forward {
-            cluster: chosen_name,
+            destination,
             hash,
             timeout: grpc_timeout(target, head).or(target.timeout),
             idle_timeout: target.idle_timeout,
-            retry: target.retry.clone().or_else(|| found.host.retry.clone()),
+            retry: target.retry.clone().or_else(|| host.retry.clone()),
             mirrors: mirrors.into_iter().map(|mirror| (mirror.cluster.clone(), mirror.shadow_suffix)).collect(),
             host_from_endpoint: matches!(target.host, HostRewrite::Endpoint),
             upgrade: self.may_upgrade(target, head)?,
-            attempt_count: found.host.include_attempt_count,
+            attempt_count: host.include_attempt_count,
         })
     }
 
-    /// Asks for the cluster if the snapshot lacks it. What does not exist is found out when it is used.
-    async fn need(&mut self, cluster: &Name) -> Result<(), Fault> {
-        if self.snapshot.clusters.contains_key(cluster) {
-            return Ok(());
+    /// The cluster, asked for if the snapshot lacks it. That it does not exist is found out when it is used.
+    async fn need(&mut self, cluster: &Name) -> Result<Destination, Fault> {
+        let known = Destination::of(&self.snapshot, cluster);
+        if known.cluster().is_some() {
+            return Ok(known);
         }
         match self.config.cluster(cluster).await {
             Ok(snapshot) => self.snapshot = snapshot,
             Err(DemandError::DoesNotExist) => {}
             Err(error) => return Err(unavailable(&error)),
         }
-        Ok(())
+        Ok(Destination::of(&self.snapshot, cluster))
     }
 
     /// An upgrade that is not allowed is refused, never sent on as something else.
@@ -215,6 +220,7 @@ impl Open<'_> {
     fn close(self, delay: Delay, action: Action) -> Decision {
         Decision {
             snapshot: self.snapshot,
+            routes: self.routes,
             route: self.route,
             host: self.host,
             audited: self.audited,
@@ -240,11 +246,7 @@ impl Decision {
         if let Some(host) = &self.host {
             rewrite::response(&host.edits.response, &mut head.fields, conn);
         }
-        let routes = match &http.routes {
-            RouteSource::Inline(routes) => Some(routes),
-            RouteSource::Rds(name) => self.snapshot.routes.get(name),
-        };
-        if let Some(routes) = routes {
+        if let Some(routes) = &self.routes {
             rewrite::response(&routes.edits.response, &mut head.fields, conn);
         }
         for (name, value) in &self.response_fields {

@@ -8,12 +8,14 @@ use mesh_http::{BodyLength, ResponseHead};
 use mesh_types::Name;
 
 use crate::fault::{Fault, Flag};
-use crate::model::{ListenerKind, RetryPolicy, Route, Snapshot, VirtualHost};
+use crate::model::{Destination, ListenerKind, RetryPolicy, Route, RouteConfig, Snapshot, VirtualHost};
 
 /// A request's fate, with what it was read from. All edits of the request are made when it is decided.
 pub struct Decision {
     /// The configuration that decided; the request keeps it to its end.
     pub snapshot: Arc<Snapshot>,
+    /// The route configuration that it was looked up in.
+    pub(super) routes: Option<Arc<RouteConfig>>,
     /// The route that took it.
     pub route: Option<Arc<Route>>,
     /// The virtual host of that route.
@@ -43,7 +45,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// The cluster.
-    pub cluster: Name,
+    pub destination: Destination,
     /// For consistent hashing.
     pub hash: Option<u64>,
     /// For the whole response, from the end of the request.

@@ -7,30 +7,24 @@ use mesh_http::RequestHead;
 
 use crate::model::{FieldMatch, FieldTest, PathMatch, QueryMatch, Route, RouteConfig, RouteMatch, VirtualHost};
 
-/// What takes a request.
-pub struct Found {
-    /// The virtual host.
-    pub host: Arc<VirtualHost>,
-    /// The first of its routes that matches, if any.
-    pub route: Option<Arc<Route>>,
+/// The first of a virtual host's routes that takes the request.
+pub(super) fn route(host: &VirtualHost, head: &RequestHead) -> Option<Arc<Route>> {
+    host.routes.iter().find(|route| matches(&route.matches, head)).cloned()
 }
 
-/// The virtual host of the request's authority and the first of its routes that matches. `None` without a virtual host.
-pub fn find(config: &RouteConfig, head: &RequestHead) -> Option<Found> {
-    let host = virtual_host(config, head.authority())?;
-    let route = host.routes.iter().find(|route| matches(&route.matches, head)).cloned();
-    Some(Found { host: host.clone(), route })
+/// The virtual host that names this authority (lower case) itself. Envoy's order: exact, then [`by_pattern`].
+pub(super) fn exact(config: &RouteConfig, authority: &str) -> Option<Arc<VirtualHost>> {
+    let at = config.exact.get(lookup_name(config, authority))?;
+    config.virtual_hosts.get(*at).cloned()
 }
 
-/// Envoy's order: exact, longest `*.suffix`, longest `prefix.*`, `*`.
-pub fn virtual_host<'a>(config: &'a RouteConfig, authority: &[u8]) -> Option<&'a Arc<VirtualHost>> {
-    let authority = lower_case(authority);
-    let name = lookup_name(config, &authority);
-    let at = config.exact.get(name).copied();
+/// The virtual host of a pattern. Envoy's order: longest `*.suffix`, longest `prefix.*`, `*`.
+pub(super) fn by_pattern(config: &RouteConfig, authority: &str) -> Option<Arc<VirtualHost>> {
+    let name = lookup_name(config, authority);
     let suffix = || config.suffixes.iter().find(|(suffix, _)| name.len() > suffix.len() && name.ends_with(&**suffix));
     let prefix = || config.prefixes.iter().find(|(prefix, _)| name.len() > prefix.len() && name.starts_with(&**prefix));
-    let at = at.or_else(|| suffix().map(|(_, at)| *at)).or_else(|| prefix().map(|(_, at)| *at)).or(config.any)?;
-    config.virtual_hosts.get(at)
+    let at = suffix().map(|(_, at)| *at).or_else(|| prefix().map(|(_, at)| *at)).or(config.any)?;
+    config.virtual_hosts.get(at).cloned()
 }
 
 /// The name under which an authority (lower case) is looked up in a route configuration, and asked for.

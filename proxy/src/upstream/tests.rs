@@ -91,7 +91,7 @@ impl World {
     }
 
     fn upstream(&self) -> Rc<Upstream> {
-        self.upstreams.get(&self.snapshot, "c").unwrap()
+        self.upstreams.get(&self.snapshot, &self.snapshot.clusters["c"])
     }
 
     fn pick(&self, context: &PickContext<'_>) -> Result<u8, Fault> {
@@ -219,6 +219,26 @@ async fn what_is_under_way_outlives_an_update() {
     assert_eq!(active, [(7, 1), (1, 0)]);
     drop(busy);
     world.upstreams.for_each_host(|_, host| assert_eq!(host.active(), 0));
+}
+
+#[tokio::test]
+async fn an_older_request_takes_no_newer_endpoints_away() {
+    let mut world = World::new(|_| (), vec![locality(0, 0, [endpoint(1)])]);
+    let older = world.snapshot.clone();
+    let mut edited = cluster(Discovery::Eds("c".into()));
+    edited.connect_timeout *= 2;
+    world.upstream();
+    world.set(vec![locality(0, 0, [endpoint(2)])]);
+    assert_eq!(world.pick(&PickContext::default()).unwrap(), 2);
+    let same = world.upstreams.get(&older, &older.clusters["c"]);
+    assert_eq!(same.pick(&PickContext::default()).as_ref().map(last), Ok(2));
+
+    world.snapshot.clusters.insert("c".into(), Arc::new(edited));
+    world.set(vec![locality(0, 0, [endpoint(3)])]);
+    let newest = world.upstream();
+    let before = world.upstreams.get(&older, &older.clusters["c"]);
+    assert!(!Rc::ptr_eq(&before, &newest), "the request has the settings that it was decided by");
+    assert!(Rc::ptr_eq(&world.upstream(), &newest), "and the edited cluster keeps its connections");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use mesh_http::RequestHead;
 use super::format::{Format, Piece, Value};
 use crate::conn::{ConnInfo, PeerTls};
 use crate::fault::Flags;
-use crate::model::{AccessLogFormat, Endpoint};
+use crate::model::{AccessLogFormat, Destination, Endpoint};
 use crate::record::{RequestRecord, TcpRecord};
 
 /// What a line tells of.
@@ -149,7 +149,7 @@ fn put_of_request(record: &RequestRecord, head: &RequestHead, value: &Value, out
         Value::ResponseFlags => flags(record.flags, out),
         Value::BytesReceived => number(record.received, out),
         Value::BytesSent => number(record.sent, out),
-        Value::UpstreamCluster => text(record.cluster.as_deref().unwrap_or_default(), out),
+        Value::UpstreamCluster => cluster(record.destination.as_ref(), out),
         Value::UpstreamHost => upstream(record.endpoint.as_deref(), out),
         Value::UpstreamLocalAddress => record.upstream_local.into_iter().for_each(|local| address(local, out)),
         Value::UpstreamRequestAttemptCount => number(record.attempts.into(), out),
@@ -173,7 +173,7 @@ fn put_of_connection(record: &TcpRecord, value: &Value, out: &mut Vec<u8>) {
         Value::ResponseFlags => flags(record.flags, out),
         Value::BytesReceived => number(record.received, out),
         Value::BytesSent => number(record.sent, out),
-        Value::UpstreamCluster => text(record.cluster.as_deref().unwrap_or_default(), out),
+        Value::UpstreamCluster => cluster(record.destination.as_ref(), out),
         Value::UpstreamHost => upstream(record.endpoint.as_deref(), out),
         Value::UpstreamTransportFailureReason => {
             put_text(record.failure.as_deref().unwrap_or_default().as_bytes(), out);
@@ -214,6 +214,10 @@ fn show(value: impl Display, out: &mut Vec<u8>) {
 
 fn flags(flags: Flags, out: &mut Vec<u8>) {
     if flags.is_empty() { out.push(b'-') } else { show(flags, out) }
+}
+
+fn cluster(destination: Option<&Destination>, out: &mut Vec<u8>) {
+    destination.into_iter().for_each(|destination| text(destination.name(), out));
 }
 
 fn upstream(endpoint: Option<&Endpoint>, out: &mut Vec<u8>) {
