@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 fn definitions_help_their_users() {
     let Some(cluster) = Cluster::with_base() else { return };
     mistakes_are_named(&cluster);
+    durations_are_what_galley_reads(&cluster);
     unknown_fields_reach_the_webhook(&cluster);
     every_kind_can_be_explained(&cluster);
     the_demos_objects_are_taken_in_every_version(&cluster);
@@ -95,6 +96,47 @@ fn mistakes_are_named(cluster: &Cluster) {
         let object = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
         let said = cluster.apply(&object).failure();
         assert!(said.contains(message), "{kind} {spec}: {said}");
+    }
+}
+
+fn durations_are_what_galley_reads(cluster: &Cluster) {
+    let cases = [
+        ("networking", "VirtualService", "{hosts: [a], http: [{timeout: X}]}", "spec.http[0].timeout"),
+        (
+            "networking",
+            "DestinationRule",
+            "{host: a, subsets: [{name: v1, trafficPolicy: {portLevelSettings: [{outlierDetection: {interval: X}}]}}]}",
+            "spec.subsets[0].trafficPolicy.portLevelSettings[0].outlierDetection.interval",
+        ),
+        (
+            "networking",
+            "Sidecar",
+            "{egress: [{hosts: ['*/*']}], inboundConnectionPool: {tcp: {connectTimeout: X}}}",
+            "spec.inboundConnectionPool.tcp.connectTimeout",
+        ),
+        (
+            "security",
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: a, jwksUri: 'https://a/b', timeout: X}]}",
+            "spec.jwtRules[0].timeout",
+        ),
+        ("telemetry", "Telemetry", "{metrics: [{reportingInterval: X}]}", "spec.metrics[0].reportingInterval"),
+    ];
+    let dry_run = |group: &str, kind: &str, spec: &str, duration: &str| {
+        let spec = spec.replace('X', &format!("'{duration}'"));
+        let object = format!("apiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
+        let path = cluster.file("object.yaml");
+        std::fs::write(&path, object).unwrap();
+        cluster.kubectl(&format!("apply --server-side --dry-run=server -f {}", path.display()))
+    };
+    for (group, kind, spec, field) in cases {
+        for bad in ["5", "5 s", "1d", "-1s", "s", ""] {
+            let said = dry_run(group, kind, spec, bad).failure();
+            assert!(said.contains(&format!("{field}: Invalid value: \"{bad}\"")), "{kind} {bad:?}: {said}");
+        }
+        for good in ["0", "1h2m3.5s", ".5ms", "7.us", "7µs", "7μs", "1ns"] {
+            dry_run(group, kind, spec, good).success();
+        }
     }
 }
 

@@ -42,6 +42,7 @@ fn values_that_do_not_exist_or_do_nothing_are_named() {
         ),
         ("istiod", "meshConfig.outboundTrafficPolicy.mode=ALLOW", "at '/meshConfig/outboundTrafficPolicy/mode'"),
         ("istiod", "meshConfig.enableAutoMtls=maybe", "at '/meshConfig/enableAutoMtls'"),
+        ("istiod", "meshConfig.connectTimeout=10 s", "at '/meshConfig/connectTimeout'"),
         ("gateway", "servce.type=NodePort", "additional properties 'servce' not allowed"),
         ("gateway", "service.type=Nodeport", "at '/service/type'"),
         ("gateway", "service.ports[0].port=99999", "at '/service/ports/0/port'"),
