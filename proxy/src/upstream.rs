@@ -110,9 +110,10 @@ impl Known {
     fn sweep(&mut self, snapshot: &Snapshot) {
         if self.swept_at < snapshot.version {
             self.swept_at = snapshot.version;
-            self.by_config.retain(|config, held| {
-                snapshot.clusters.get(&held.config.name).is_some_and(|newest| Arc::as_ptr(newest) == *config)
-            });
+            let has = |config: &Arc<Cluster>| {
+                snapshot.clusters.get(&config.name).is_some_and(|newest| Arc::ptr_eq(newest, config))
+            };
+            self.by_config.retain(|_, upstream| has(&upstream.config));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::config::Node;
 use crate::conn::ConnInfo;
-use crate::model::{Endpoint, ListenerKind, ServiceRef};
+use crate::model::{Destination, Endpoint, ListenerKind, ServiceRef};
 
 /// One end of a call, as labels tell it.
 struct End<'a> {
@@ -42,7 +42,7 @@ pub(super) fn render(
     node: &Node,
     conn: &ConnInfo,
     endpoint: Option<&Endpoint>,
-    service: Option<&ServiceRef>,
+    to: Option<&Destination>,
     outcome: &Outcome<'_>,
 ) -> String {
     let inbound = conn.kind == ListenerKind::Inbound;
@@ -60,7 +60,7 @@ pub(super) fn render(
     end(&mut text, "source", &source);
     end(&mut text, "destination", &destination);
     let unknown = ServiceRef { host: "unknown".into(), name: "unknown".into(), namespace: "unknown".into() };
-    let service = service.unwrap_or(&unknown);
+    let service = to.and_then(Destination::service).unwrap_or(&unknown);
     label(&mut text, "destination_service", &service.host);
     label(&mut text, "destination_service_name", &service.name);
     label(&mut text, "destination_service_namespace", &service.namespace);

@@ -144,8 +144,7 @@ impl Recorder {
             let flags = record.flags.to_string();
             let outcome = Outcome { protocol, status: Some(record.status), flags: &flags, grpc };
             let endpoint = record.endpoint.as_deref();
-            let service = record.destination.as_ref().and_then(Destination::service);
-            let text = labels::render(&self.node, conn, endpoint, service, &outcome);
+            let text = labels::render(&self.node, conn, endpoint, record.destination.as_ref(), &outcome);
             self.shard.lock().requests_of(&text)
         })
     }
@@ -187,8 +186,7 @@ impl Recorder {
             let flags = flags.to_string();
             let outcome = Outcome { protocol: "tcp", status: None, flags: &flags, grpc: None };
             let endpoint = record.endpoint.as_deref();
-            let service = record.destination.as_ref().and_then(Destination::service);
-            let text = labels::render(&self.node, conn, endpoint, service, &outcome);
+            let text = labels::render(&self.node, conn, endpoint, record.destination.as_ref(), &outcome);
             self.shard.lock().connections_of(&text)
         })
     }
