@@ -97,7 +97,7 @@ impl Place {
 
     /// The name of this revision's Service.
     pub(crate) fn service(&self) -> String {
-        if self.is_default() { "istiod".to_owned() } else { format!("istiod-{}", self.revision) }
+        mesh_types::control_plane(&self.revision)
     }
 
     /// What of the cluster is ours.
@@ -107,7 +107,7 @@ impl Place {
 
     /// True for the revision that needs no name.
     pub(crate) fn is_default(&self) -> bool {
-        matches!(self.revision.as_str(), "" | "default")
+        mesh_types::is_default_revision(&self.revision)
     }
 }
 

@@ -10,6 +10,7 @@ mod identity;
 mod locality;
 mod node;
 mod protocol;
+mod revision;
 
 pub use cluster_name::{BLACK_HOLE_CLUSTER, ClusterName, Direction, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER};
 pub use host::{HostPattern, split_host_port};
@@ -17,6 +18,7 @@ pub use identity::{Identity, IdentityError, TrustDomain};
 pub use locality::Locality;
 pub use node::{NodeId, NodeIdError, NodeKind, ON_DEMAND_CONTROL_PLANE, ON_DEMAND_METADATA};
 pub use protocol::Protocol;
+pub use revision::{control_plane, is_default_revision};
 
 /// An interned, cheaply cloned name: of a resource, a host, a workload.
 pub type Name = std::sync::Arc<str>;

@@ -245,11 +245,8 @@ impl Values {
 
     /// Host name and port of the control plane.
     pub(crate) fn control_plane(&self) -> String {
-        let suffix = match self.revision.as_str() {
-            "" | "default" => String::new(),
-            name => format!("-{name}"),
-        };
-        format!("istiod{suffix}.{}.svc:{}", self.global.istio_namespace, mesh_types::ports::XDS_TLS)
+        let service = mesh_types::control_plane(&self.revision);
+        format!("{service}.{}.svc:{}", self.global.istio_namespace, mesh_types::ports::XDS_TLS)
     }
 }
 

@@ -40,12 +40,11 @@ pub(super) async fn open(settings: &Discovery) -> Result<Foundation> {
     })
 }
 
-/// A revision can also be the one that is reached without a revision, and the Service of one that was given the name
-/// `default` has that name.
+/// A revision is reached by its own Service, and, if it is the default one, by the Service without a revision, too.
 fn names(place: &Place) -> Vec<String> {
     let mut names = certificates::names("istiod", &place.namespace);
-    if !place.revision.is_empty() {
-        names.extend(certificates::names(&format!("istiod-{}", place.revision), &place.namespace));
+    if !place.is_default() {
+        names.extend(certificates::names(&place.service(), &place.namespace));
     }
     names
 }
@@ -79,12 +78,9 @@ mod tests {
     /// Proxies are told `istiod.<namespace>.svc`, or `istiod-<revision>.<namespace>.svc` where the chart has a revision.
     #[test]
     fn the_certificate_has_the_names_that_proxies_are_told() {
-        for (revision, host) in [
-            ("default", "istiod.mesh.svc"),
-            ("default", "istiod-default.mesh.svc"),
-            ("canary", "istiod-canary.mesh.svc"),
-            ("canary", "istiod.mesh.svc"),
-        ] {
+        for (revision, host) in
+            [("default", "istiod.mesh.svc"), ("canary", "istiod-canary.mesh.svc"), ("canary", "istiod.mesh.svc")]
+        {
             let place = Place::of_flags(&["--namespace", "mesh", "--revision", revision]);
             assert!(names(&place).iter().any(|name| name == host), "{revision}: {host}");
         }
