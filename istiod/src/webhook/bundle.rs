@@ -26,7 +26,8 @@ const LATEST: Duration = Duration::from_secs(5);
 /// Istio's last step: the API server takes nothing that the webhook was not asked about.
 const BINDING: &str = "Fail";
 
-/// Keeps both kinds of configuration right, those that the settings leave to us.
+/// Keeps both kinds of configuration right. Validation is made binding if the settings leave that to us; what is binding
+/// already is kept right in any case, since without our root the API server would take nothing any more.
 pub(crate) async fn keep(cluster: Cluster, authority: watch::Receiver<Arc<Authority>>, leads: watch::Receiver<bool>) {
     let injection = cluster.place.injection_webhook.is_some();
     let validation = cluster.place.validation_webhook.is_some();
@@ -40,11 +41,9 @@ pub(crate) async fn keep(cluster: Cluster, authority: watch::Receiver<Arc<Author
     let injection = injection.then(|| {
         keeper(ApiResource::erase::<MutatingWebhookConfiguration>(&()), None).run(authority.clone(), leads.clone())
     });
-    let validation = validation.then(|| {
-        let proof = Proof::new(&cluster);
-        keeper(ApiResource::erase::<ValidatingWebhookConfiguration>(&()), Some(proof)).run(authority, leads)
-    });
-    futures::future::join_all(injection.into_iter().map(Box::pin).chain(validation.into_iter().map(Box::pin))).await;
+    let proof = validation.then(|| Proof::new(&cluster));
+    let validation = keeper(ApiResource::erase::<ValidatingWebhookConfiguration>(&()), proof).run(authority, leads);
+    futures::future::join_all(injection.into_iter().chain([validation]).map(Box::pin)).await;
 }
 
 /// Keeps configurations of one kind.
