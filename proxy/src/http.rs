@@ -12,7 +12,7 @@ pub(crate) mod lane;
 pub mod lent;
 mod limits;
 pub(crate) mod link;
-mod live;
+pub(crate) mod live;
 mod mirror;
 mod protocol;
 mod reach;

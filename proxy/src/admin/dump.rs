@@ -14,6 +14,8 @@ use crate::model::{
 };
 
 const TYPE: &str = "type.googleapis.com/envoy";
+const NETWORK_FILTERS: &str = "extensions.filters.network";
+const TLS: &str = "extensions.transport_sockets.tls.v3";
 
 /// The whole dump. Keys are never in it.
 pub(super) fn configs(snapshot: &Snapshot) -> Vec<Value> {
@@ -24,7 +26,9 @@ pub(super) fn configs(snapshot: &Snapshot) -> Vec<Value> {
         |name, one| json!({"name": name, "active_state": state("listener", listener(one))}),
     );
     let clusters = sorted(&snapshot.clusters, |_, one| state("cluster", cluster(one)));
-    let routes = sorted(&snapshot.routes, |_, one| state("route_config", route_config(one)));
+    let routes = sorted(&snapshot.routes, |_, one| {
+        state("route_config", any("config.route.v3.RouteConfiguration", route_config(one)))
+    });
     let endpoints = sorted(&snapshot.endpoints, |name, one| state("endpoint_config", endpoints_of(name, one)));
     let mut secrets: Vec<String> = snapshot.secrets.keys().map(secret).collect();
     secrets.sort();
@@ -42,6 +46,12 @@ fn sorted<T>(all: &hashbrown::HashMap<mesh_types::Name, Arc<T>>, show: impl Fn(&
     let mut all: Vec<_> = all.iter().collect();
     all.sort_by(|one, other| one.0.cmp(other.0));
     all.into_iter().map(|(name, one)| show(name, one)).collect()
+}
+
+/// A message where any may stand: it says of which type it is, without which Envoy's tools refuse the whole dump.
+fn any(message: &str, mut value: Value) -> Value {
+    value["@type"] = format!("{TYPE}.{message}").into();
+    value
 }
 
 /// Without the members that are null.
@@ -129,11 +139,14 @@ fn filter_chain(chain: &FilterChain) -> Value {
             let filters = http.filters.rbac.iter().map(|_| json!({"name": "envoy.filters.http.rbac"})).collect();
             let config =
                 object([("stat_prefix", http.stat_prefix.to_string().into()), routes, ("http_filters", list(filters))]);
-            json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": config})
+            let message = format!("{NETWORK_FILTERS}.http_connection_manager.v3.HttpConnectionManager");
+            json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": any(&message, config)})
         }
         Terminal::Tcp(proxy) => {
             let cluster = proxy.clusters.first().map(|one| one.name.to_string());
-            json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": {"stat_prefix": *proxy.stat_prefix, "cluster": cluster}})
+            let config = json!({"stat_prefix": *proxy.stat_prefix, "cluster": cluster});
+            let message = format!("{NETWORK_FILTERS}.tcp_proxy.v3.TcpProxy");
+            json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": any(&message, config)})
         }
     };
     object([
@@ -147,18 +160,29 @@ fn filter_chain(chain: &FilterChain) -> Value {
 fn downstream_tls(tls: &DownstreamTls) -> Value {
     let certificates: Vec<Value> = tls.certificates.iter().map(|name| json!({"name": secret(name)})).collect();
     let alpn: Vec<&str> = tls.alpn.iter().map(|word| &**word).collect();
-    json!({
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "require_client_certificate": tls.require_client_certificate,
-            "common_tls_context": {
-                "alpn_protocols": alpn,
-                "tls_certificate_sds_secret_configs": certificates,
-                "validation_context_sds_secret_config": tls.client_roots.as_ref().map(|name| json!({"name": secret(name)})),
-                "default_validation_context": tls.client_crl.as_deref().map(|file| json!({"crl": {"filename": file}})),
-            },
+    let validation = object([
+        ("default_validation_context", {
+            let crl = tls.client_crl.as_deref().map(|file| json!({"crl": {"filename": file}}));
+            crl.unwrap_or_else(|| json!({}))
+        }),
+        (
+            "validation_context_sds_secret_config",
+            optional(tls.client_roots.as_ref().map(|name| json!({"name": secret(name)}))),
+        ),
+    ]);
+    let config = json!({
+        "require_client_certificate": tls.require_client_certificate,
+        "common_tls_context": {
+            "alpn_protocols": alpn,
+            "tls_certificate_sds_secret_configs": certificates,
+            "combined_validation_context": validation,
         },
-    })
+    });
+    socket("DownstreamTlsContext", config)
+}
+
+fn socket(context: &str, config: Value) -> Value {
+    json!({"name": "envoy.transport_sockets.tls", "typed_config": any(&format!("{TLS}.{context}"), config)})
 }
 
 fn cluster(one: &Cluster) -> Value {
@@ -189,11 +213,16 @@ fn cluster(one: &Cluster) -> Value {
         "max_retries": one.breakers.max_retries,
     }]});
     let sockets = one.tls.iter().map(|(when, tls)| {
-        let names: Vec<String> = tls.identities.iter().map(ToString::to_string).collect();
-        json!({"name": format!("{when:?}"), "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": {
-            "sni": tls.sni, "match_typed_subject_alt_names": names,
-        }}})
+        let names: Vec<Value> = tls
+            .identities
+            .iter()
+            .map(|identity| json!({"san_type": "URI", "matcher": {"exact": identity.to_string()}}))
+            .collect();
+        let validation = json!({"default_validation_context": {"match_typed_subject_alt_names": names}});
+        let config = json!({"sni": tls.sni, "common_tls_context": {"combined_validation_context": validation}});
+        json!({"name": format!("{when:?}"), "transport_socket": socket("UpstreamTlsContext", config)})
     });
+    let protocol = any("extensions.upstreams.http.v3.HttpProtocolOptions", protocol);
     object([
         ("@type", format!("{TYPE}.config.cluster.v3.Cluster").into()),
         ("name", one.name.to_string().into()),
@@ -236,7 +265,6 @@ fn route_config(config: &RouteConfig) -> Value {
     let hosts =
         config.virtual_hosts.iter().enumerate().map(|(index, host)| virtual_host(host, &domains(config, index)));
     object([
-        ("@type", format!("{TYPE}.config.route.v3.RouteConfiguration").into()),
         ("name", config.name.to_string().into()),
         ("virtual_hosts", hosts.collect::<Vec<_>>().into()),
         ("vhds", if config.on_demand { json!({"config_source": {"ads": {}}}) } else { Value::Null }),
@@ -288,10 +316,13 @@ fn route(one: &Route) -> Value {
             ];
             ("route", object(forward))
         }
-        RouteAction::Redirect(redirect) => (
-            "redirect",
-            json!({"response_code": redirect.status, "host_redirect": redirect.host, "scheme_redirect": redirect.scheme}),
-        ),
+        RouteAction::Redirect(redirect) => {
+            let code = redirect_code(redirect.status);
+            (
+                "redirect",
+                json!({"response_code": code, "host_redirect": redirect.host, "scheme_redirect": redirect.scheme}),
+            )
+        }
         RouteAction::Direct(direct) => ("direct_response", json!({"status": direct.status})),
     };
     let config = one.config.as_ref().map(|config| json!({"filter_metadata": {"istio": {"config": **config}}}));
@@ -303,10 +334,69 @@ fn route(one: &Route) -> Value {
     ])
 }
 
+/// Envoy's word for a status of redirection.
+fn redirect_code(status: u16) -> &'static str {
+    match status {
+        302 => "FOUND",
+        303 => "SEE_OTHER",
+        307 => "TEMPORARY_REDIRECT",
+        308 => "PERMANENT_REDIRECT",
+        _ => "MOVED_PERMANENTLY",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ServerKeys, TlsSecrets};
+    use crate::model::{ServerKeys, TlsSecrets, TlsWhen, UpstreamTls};
+
+    /// Where in a dump a message of any type stands that does not say of which, and how many say it.
+    fn untyped(value: &Value, at: &str, typed: &mut usize) -> Vec<String> {
+        let Value::Object(members) = value else {
+            let Value::Array(values) = value else { return Vec::new() };
+            return values.iter().flat_map(|value| untyped(value, at, typed)).collect();
+        };
+        let mut all = Vec::new();
+        for (name, value) in members {
+            let at = format!("{at}/{name}");
+            let any = match name.as_str() {
+                "typed_config" | "listener" | "cluster" | "route_config" | "endpoint_config" => value.is_object(),
+                name => name.starts_with("envoy.extensions."),
+            };
+            // Only what stands by itself: a listener's own routes are a message of a known type.
+            let any = any && !(name == "route_config" && at.contains("/filters/"));
+            match value.get("@type") {
+                Some(_) if any => *typed += 1,
+                None if any => all.push(at.clone()),
+                _ => {}
+            }
+            all.extend(untyped(value, &at, typed));
+        }
+        all
+    }
+
+    #[test]
+    fn every_message_of_any_type_says_of_which() {
+        let mut snapshot = crate::http::live::tests::snapshot("inbound_0.0.0.0_80", true, Vec::new());
+        let mut cluster = crate::upstream::tests::cluster(Discovery::OriginalDst);
+        let tls = UpstreamTls {
+            certificate: Some(SecretName::Workload),
+            roots: Some(SecretName::MeshRoots),
+            crl: None,
+            identities: Arc::new([]),
+            sans: Vec::new(),
+            sni: Some("reviews".into()),
+            alpn: Vec::new(),
+            istio: true,
+        };
+        cluster.tls = vec![(TlsWhen::Always, Arc::new(tls))];
+        snapshot.clusters.insert("c".into(), Arc::new(cluster));
+        snapshot.routes.insert("80".into(), Arc::default());
+        snapshot.endpoints.insert("c".into(), Arc::default());
+        let mut typed = 0;
+        assert_eq!(untyped(&Value::Array(configs(&snapshot)), "", &mut typed), [""; 0]);
+        assert_eq!(typed, 8, "listener, its filter and its TLS; cluster, its protocol and its TLS; routes; endpoints");
+    }
 
     #[test]
     fn names_are_where_tools_look_and_keys_nowhere() {

@@ -47,7 +47,7 @@ impl Live {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::{
         ChainMatch, CodecType, DownstreamTls, FilterChain, ForwardClientCert, HttpFilters, Inspect, Listener,
@@ -79,7 +79,7 @@ mod tests {
         })
     }
 
-    fn snapshot(name: &str, tls: bool, rbac: Vec<Arc<Rbac>>) -> Snapshot {
+    pub(crate) fn snapshot(name: &str, tls: bool, rbac: Vec<Arc<Rbac>>) -> Snapshot {
         let tls = tls.then(|| {
             Arc::new(DownstreamTls {
                 certificates: Vec::new(),
