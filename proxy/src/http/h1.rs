@@ -1,10 +1,13 @@
 //! HTTP/1 connections from callers.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::thread::LocalKey;
 use std::time::Duration;
 
 use mesh_http::h1::{self, Limits, ResponseTo};
@@ -17,7 +20,7 @@ use super::caller::Caller;
 use super::exchange::{self, Call};
 use super::lent::Lent;
 use super::live::Live;
-use super::room::{self, Back, Guest};
+use super::room::{Built, Guest, Room, Shelf, Stay};
 use super::timer::{Timer, earlier};
 use super::wire::Wire;
 use crate::conn::ConnInfo;
@@ -50,8 +53,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
                 let Some(newest) = live.newest(worker, conn) else { break };
                 http = newest;
                 let (worker, conn, http) = (worker.clone(), conn.clone(), http.clone());
-                let guest = Guest { worker, conn, http, head, back: Back { server, timer } };
-                Back { server, timer } = room::run(guest).await;
+                let exchange = Exchange { worker, conn, http, head, back: Back { server, timer } };
+                Back { server, timer } = Stay::of(exchange).await;
             }
             Next::Refused(fault) => {
                 let call = Call { worker, conn, http: &http };
@@ -64,6 +67,42 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
         }
     }
     Box::pin(server.close()).await;
+}
+
+/// A request of a connection, which is with it until it is answered.
+struct Exchange {
+    worker: Rc<Worker>,
+    conn: Rc<ConnInfo>,
+    http: Arc<HttpConnection>,
+    head: Lent<RequestHead>,
+    back: Back,
+}
+
+/// What a connection gets back.
+struct Back {
+    server: Box<Server>,
+    timer: Timer,
+}
+
+thread_local! {
+    static ROOMS: Shelf<Exchange> = const { RefCell::new(Vec::new()) };
+}
+
+impl Guest for Exchange {
+    type Back = Back;
+
+    fn shelf() -> &'static LocalKey<Shelf<Self>> {
+        &ROOMS
+    }
+
+    fn build() -> Box<dyn Room<Self>> {
+        Box::new(Built::new(async |mut exchange: Self| {
+            let Back { server, timer } = &mut exchange.back;
+            let call = Call { worker: &exchange.worker, conn: &exchange.conn, http: &exchange.http };
+            exchange::run(&call, &mut exchange.head, &mut **server, timer).await;
+            exchange.back
+        }))
+    }
 }
 
 /// What a connection does next.

@@ -1,11 +1,13 @@
 //! HTTP/2 connections from callers. All exchanges of a connection run in its task, so that one turn answers many and
 //! writes once.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::LocalKey;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -19,6 +21,7 @@ use super::exchange::{self, Call};
 use super::lane::{Line, Lost};
 use super::link::{Arrived, Link};
 use super::live::Live;
+use super::room::{Built, Guest, Room, Shelf, Stay};
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::conn::ConnInfo;
@@ -28,6 +31,8 @@ use crate::worker::Worker;
 
 /// A peer that does not take our last words in so long has none.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// So many timers of exchanges that have ended wait for others.
+const SPARE_TIMERS: usize = 8;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Live, wire: Wire) {
@@ -35,6 +40,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
     let limits = Limits { max_head: http.max_head, ..Limits::default() };
     let link = Link::new(Role::Server, limits, wire);
     let mut exchanges = FuturesUnordered::new();
+    let mut timers = Vec::new();
     let mut timer = Timer::default();
     let mut idle_since = Some(Instant::now());
     let mut drained = pin!(worker.drain.begun());
@@ -50,9 +56,15 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
                     break;
                 }
             }
-            exchanges.push(exchange(worker.clone(), conn.clone(), http.clone(), link.clone(), arrived));
+            let (worker, conn, http, link) = (worker.clone(), conn.clone(), http.clone(), link.clone());
+            let timer = timers.pop().unwrap_or_default();
+            exchanges.push(Stay::of(Exchange { worker, conn, http, link, arrived, timer }));
         }
-        while let Poll::Ready(Some(())) = exchanges.poll_next_unpin(cx) {}
+        while let Poll::Ready(Some(timer)) = exchanges.poll_next_unpin(cx) {
+            if timers.len() < SPARE_TIMERS {
+                timers.push(timer);
+            }
+        }
         if heeds_drain && drained.as_mut().poll(cx).is_ready() {
             heeds_drain = false;
             link.announce_end();
@@ -76,17 +88,48 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
     let _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| link.poll_shutdown(cx))).await;
 }
 
-/// One request of a connection.
-async fn exchange(worker: Rc<Worker>, conn: Rc<ConnInfo>, http: Arc<HttpConnection>, link: Rc<Link>, arrived: Arrived) {
-    let Arrived { id, mut head, too_large, end } = arrived;
-    let call = Call { worker: &worker, conn: &conn, http: &http };
-    let mut caller = Downstream { line: Line::of_request(&link, id, &head, end) };
-    let mut timer = Timer::default();
-    if too_large {
-        let fault = Fault::new(Cause::Malformed(431), Step::Read).because("http2.headers_too_large");
-        return exchange::refuse(&call, &head, &mut caller, fault).await;
+/// One request of a connection. What goes back is its timer: to set one anew for each costs more than to let it run.
+struct Exchange {
+    worker: Rc<Worker>,
+    conn: Rc<ConnInfo>,
+    http: Arc<HttpConnection>,
+    link: Rc<Link>,
+    arrived: Arrived,
+    timer: Timer,
+}
+
+impl Exchange {
+    /// Works on its parts where they are: what is moved here is kept twice.
+    async fn run(mut self) -> Timer {
+        let Self { worker, conn, http, link, arrived, timer } = &mut self;
+        let Arrived { id, head, too_large, end } = arrived;
+        let call = Call { worker, conn, http };
+        let mut caller = Downstream { line: Line::of_request(link, *id, head, *end) };
+        if *too_large {
+            let fault = Fault::new(Cause::Malformed(431), Step::Read).because("http2.headers_too_large");
+            Box::pin(exchange::refuse(&call, head, &mut caller, fault)).await;
+        } else {
+            exchange::run(&call, head, &mut caller, timer).await;
+        }
+        drop(caller);
+        self.timer
     }
-    exchange::run(&call, &mut head, &mut caller, &mut timer).await;
+}
+
+thread_local! {
+    static ROOMS: Shelf<Exchange> = const { RefCell::new(Vec::new()) };
+}
+
+impl Guest for Exchange {
+    type Back = Timer;
+
+    fn shelf() -> &'static LocalKey<Shelf<Self>> {
+        &ROOMS
+    }
+
+    fn build() -> Box<dyn Room<Self>> {
+        Box::new(Built::new(Self::run))
+    }
 }
 
 /// Our side of a caller's stream.

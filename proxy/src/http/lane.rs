@@ -30,13 +30,38 @@ pub(crate) enum Lost {
 /// What the driver keeps of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    heads: VecDeque<Lent<ResponseHead>>,
+    heads: Heads,
     body: Vec<u8>,
     end: Option<Option<Fields>>,
     lost: Option<Lost>,
     pub(super) queue: Queue,
     pub(super) queue_end: Option<Option<Fields>>,
     waker: Option<Waker>,
+}
+
+/// Heads of responses that nobody has read yet. Nearly always there is one, which needs no memory of its own.
+#[derive(Debug, Default)]
+struct Heads {
+    first: Option<Lent<ResponseHead>>,
+    /// Those after it.
+    later: VecDeque<Lent<ResponseHead>>,
+}
+
+impl Heads {
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.later.len()
+    }
+
+    fn push(&mut self, head: Lent<ResponseHead>) {
+        match self.first {
+            None => self.first = Some(head),
+            Some(_) => self.later.push_back(head),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Lent<ResponseHead>> {
+        std::mem::replace(&mut self.first, self.later.pop_front())
+    }
 }
 
 /// Bytes that could not be sent yet.
@@ -82,7 +107,7 @@ impl Lane {
         if self.heads.len() >= most {
             return self.lost(Lost::Protocol("too many interim responses"));
         }
-        self.heads.push_back(head);
+        self.heads.push(head);
         if end {
             self.end = Some(None);
         }
@@ -175,7 +200,7 @@ impl Line {
         let id = self.id;
         self.inner(|inner| {
             if let Some(lane) = inner.conn.kept(id) {
-                if let Some(came) = lane.heads.pop_front() {
+                if let Some(came) = lane.heads.pop() {
                     *head = came;
                     return Poll::Ready(Ok(()));
                 }
