@@ -69,7 +69,7 @@ pub(crate) struct Place {
     /// Istio's name of the configuration of the injecting webhook; absent means that somebody else looks after it.
     #[arg(long, env = "INJECTION_WEBHOOK_CONFIG_NAME", hide = true)]
     pub(crate) injection_webhook: Option<String>,
-    /// Istio's name of the configuration of the validating webhook; absent means that somebody else looks after it.
+    /// Istio's name of the configuration of the validating webhook; absent means that it is not for us to make it binding.
     #[arg(long, env = "VALIDATION_WEBHOOK_CONFIG_NAME", hide = true)]
     pub(crate) validation_webhook: Option<String>,
     /// Whether injected proxies are native sidecars: auto, true or false.

@@ -26,11 +26,15 @@ const LATEST: Duration = Duration::from_secs(5);
 /// Istio's last step: the API server takes nothing that the webhook was not asked about.
 const BINDING: &str = "Fail";
 
-/// Keeps both kinds of configuration right. Validation is made binding if the settings leave that to us; what is binding
-/// already is kept right in any case, since without our root the API server would take nothing any more.
+/// Keeps both kinds of configuration right, unless the settings leave all of them to somebody else. Validation is made
+/// binding if the settings leave that to us; the root is kept right in any case, since what is binding already would take
+/// nothing any more without it.
 pub(crate) async fn keep(cluster: Cluster, authority: watch::Receiver<Arc<Authority>>, leads: watch::Receiver<bool>) {
     let injection = cluster.place.injection_webhook.is_some();
     let validation = cluster.place.validation_webhook.is_some();
+    if !injection && !validation {
+        return;
+    }
     let keeper = |resource: ApiResource, proof: Option<Proof>| Keeper {
         api: Api::all_with(cluster.client.clone(), &resource),
         service: (cluster.place.service(), cluster.place.namespace.clone()),

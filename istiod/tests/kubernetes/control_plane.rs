@@ -13,6 +13,10 @@ use crate::cluster_support::Cluster;
 /// Longer than anything takes on a machine that compiles at the same time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Whose configurations of webhooks a replica is told to look after, as the chart tells it.
+const INJECTOR: (&str, &str) = ("INJECTION_WEBHOOK_CONFIG_NAME", "istio-sidecar-injector-istio-system");
+const VALIDATOR: (&str, &str) = ("VALIDATION_WEBHOOK_CONFIG_NAME", "istio-validator-istio-system");
+
 /// A running istiod; killed when it is dropped.
 pub(crate) struct Istiod {
     process: Child,
@@ -36,6 +40,22 @@ impl Istiod {
 
     /// The same, with xDS over TLS at this address.
     pub(crate) async fn start_at(cluster: &Cluster, pod: &str, secure: SocketAddr, arguments: &[String]) -> Self {
+        Self::run(cluster, pod, secure, arguments, &[INJECTOR, VALIDATOR]).await
+    }
+
+    /// A replica that is not asked to make validation binding (`global.configValidation=false` of the chart).
+    pub(crate) async fn start_without_validation(cluster: &Cluster, pod: &str) -> Self {
+        let [secure] = free_ports();
+        Self::run(cluster, pod, secure, &[], &[INJECTOR]).await
+    }
+
+    async fn run(
+        cluster: &Cluster,
+        pod: &str,
+        secure: SocketAddr,
+        arguments: &[String],
+        looks_after: &[(&str, &str)],
+    ) -> Self {
         let [plain, webhooks, monitoring, http] = free_ports();
         let process = Command::new(env!("CARGO_BIN_EXE_istiod"))
             .args(["discovery", "--domain", "cluster.local", "--keepaliveMaxServerConnectionAge", "30m"])
@@ -47,8 +67,7 @@ impl Istiod {
             .args(arguments)
             .env("POD_NAMESPACE", "istio-system")
             .env("POD_NAME", pod)
-            .env("INJECTION_WEBHOOK_CONFIG_NAME", "istio-sidecar-injector-istio-system")
-            .env("VALIDATION_WEBHOOK_CONFIG_NAME", "istio-validator-istio-system")
+            .envs(looks_after.iter().copied())
             .spawn()
             .unwrap();
         let this = Self { process, plain, secure, webhooks, http };

@@ -45,6 +45,52 @@ async fn the_status_says_whether_an_object_is_valid_and_who_has_it() {
     assert_eq!(condition(&mended, "Reconciled").unwrap()["status"], "True");
 }
 
+fn validator(name: &str, policy: &str, port: u16) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name},
+        "webhooks": [{
+            "name": "validation.istio.io", "failurePolicy": policy, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {"service": {"name": "istiod", "namespace": "istio-system", "path": "/validate", "port": port}},
+            "rules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": ["networking.istio.io"], "apiVersions": ["*"], "resources": ["*"]}],
+        }],
+    })
+}
+
+/// What is binding from before would refuse everything once it does not know our root any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn validators_know_our_root_also_where_validation_is_not_ours_to_make_binding() {
+    if !is_possible() {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    cluster.namespace("istio-system").await;
+    cluster.define(Kind::VirtualService, &["v1"]).await;
+    let istiod = Istiod::start_without_validation(&cluster, "istiod-0").await;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istiod", "namespace": "istio-system"},
+                         "spec": {"type": "ExternalName", "externalName": "localhost"}});
+    cluster.create(Kind::Service, service).await;
+    let configurations = cluster.validating_webhooks();
+    let [binding, open] = [("istiod-default-validator", "Fail"), ("istio-validator-istio-system", "Ignore")];
+    for (name, policy) in [binding, open] {
+        let configuration = serde_json::from_value(validator(name, policy, istiod.webhooks.port())).unwrap();
+        configurations.create(&PostParams::default(), &configuration).await.unwrap();
+    }
+    let webhook = |name: &'static str| {
+        let configurations = &configurations;
+        async move { configurations.get(name).await.ok()?.data.pointer("/webhooks/0").cloned() }
+    };
+    for (name, _) in [binding, open] {
+        until("the configuration has the root", || async {
+            webhook(name).await.filter(|webhook| !webhook["clientConfig"]["caBundle"].is_null())
+        })
+        .await;
+    }
+    cluster.create(Kind::VirtualService, virtual_service("right", json!({"uri": {"prefix": "/"}}))).await;
+    for (name, policy) in [binding, open] {
+        assert_eq!(webhook(name).await.unwrap()["failurePolicy"], policy, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
     if !is_possible() {
@@ -59,15 +105,7 @@ async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
     let configurations = cluster.validating_webhooks();
     let name = "istio-validator-istio-system";
     let port = istiod.webhooks.port();
-    let configuration = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name},
-        "webhooks": [{
-            "name": "validation.istio.io", "failurePolicy": "Ignore", "sideEffects": "None", "admissionReviewVersions": ["v1"],
-            "clientConfig": {"service": {"name": "istiod", "namespace": "istio-system", "path": "/validate", "port": port}},
-            "rules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": ["networking.istio.io"], "apiVersions": ["*"], "resources": ["*"]}],
-        }],
-    });
-    let configuration = serde_json::from_value(configuration).unwrap();
+    let configuration = serde_json::from_value(validator(name, "Ignore", port)).unwrap();
     configurations.create(&PostParams::default(), &configuration).await.unwrap();
 
     // The root is written into the configuration. There is no Service yet by which the API server could ask.
