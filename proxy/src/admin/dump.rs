@@ -23,22 +23,25 @@ pub(super) fn configs(snapshot: &Snapshot) -> Vec<Value> {
     let state = |body: &str, value: Value| json!({"version_info": version, (body): value});
     let listeners = sorted(
         &snapshot.listeners,
-        |name, one| json!({"name": name, "active_state": state("listener", listener(one))}),
+        |name, one| json!({"name": name, "active_state": state("listener", any("config.listener.v3.Listener", listener(one)))}),
     );
-    let clusters = sorted(&snapshot.clusters, |_, one| state("cluster", cluster(one)));
+    let clusters =
+        sorted(&snapshot.clusters, |_, one| state("cluster", any("config.cluster.v3.Cluster", cluster(one))));
     let routes = sorted(&snapshot.routes, |_, one| {
         state("route_config", any("config.route.v3.RouteConfiguration", route_config(one)))
     });
-    let endpoints = sorted(&snapshot.endpoints, |name, one| state("endpoint_config", endpoints_of(name, one)));
+    let endpoints = sorted(&snapshot.endpoints, |name, one| {
+        state("endpoint_config", any("config.endpoint.v3.ClusterLoadAssignment", endpoints_of(name, one)))
+    });
     let mut secrets: Vec<String> = snapshot.secrets.keys().map(secret).collect();
     secrets.sort();
     let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({"name": name})).collect();
     vec![
-        json!({"@type": format!("{TYPE}.admin.v3.ClustersConfigDump"), "version_info": version, "dynamic_active_clusters": clusters}),
-        json!({"@type": format!("{TYPE}.admin.v3.EndpointsConfigDump"), "dynamic_endpoint_configs": endpoints}),
-        json!({"@type": format!("{TYPE}.admin.v3.ListenersConfigDump"), "version_info": version, "dynamic_listeners": listeners}),
-        json!({"@type": format!("{TYPE}.admin.v3.RoutesConfigDump"), "dynamic_route_configs": routes}),
-        json!({"@type": format!("{TYPE}.admin.v3.SecretsConfigDump"), "dynamic_active_secrets": secrets}),
+        any("admin.v3.ClustersConfigDump", json!({"version_info": version, "dynamic_active_clusters": clusters})),
+        any("admin.v3.EndpointsConfigDump", json!({"dynamic_endpoint_configs": endpoints})),
+        any("admin.v3.ListenersConfigDump", json!({"version_info": version, "dynamic_listeners": listeners})),
+        any("admin.v3.RoutesConfigDump", json!({"dynamic_route_configs": routes})),
+        any("admin.v3.SecretsConfigDump", json!({"dynamic_active_secrets": secrets})),
     ]
 }
 
@@ -94,7 +97,6 @@ fn secret(name: &SecretName) -> String {
 fn listener(one: &Listener) -> Value {
     let more = one.addresses.iter().skip(1).map(|more| json!({"address": address(*more)})).collect();
     object([
-        ("@type", format!("{TYPE}.config.listener.v3.Listener").into()),
         ("name", one.name.to_string().into()),
         ("address", one.addresses.first().map_or(Value::Null, |first| address(*first))),
         ("additional_addresses", list(more)),
@@ -224,7 +226,6 @@ fn cluster(one: &Cluster) -> Value {
     });
     let protocol = any("extensions.upstreams.http.v3.HttpProtocolOptions", protocol);
     object([
-        ("@type", format!("{TYPE}.config.cluster.v3.Cluster").into()),
         ("name", one.name.to_string().into()),
         ("type", kind.into()),
         ("eds_cluster_config", eds),
@@ -258,7 +259,7 @@ fn endpoints_of(name: &str, set: &EndpointSet) -> Value {
         json!({"locality": {"region": group.locality.region, "zone": group.locality.zone, "sub_zone": group.locality.subzone},
             "priority": group.priority, "load_balancing_weight": group.weight, "lb_endpoints": endpoints})
     });
-    json!({"@type": format!("{TYPE}.config.endpoint.v3.ClusterLoadAssignment"), "cluster_name": name, "endpoints": localities.collect::<Vec<_>>()})
+    json!({"cluster_name": name, "endpoints": localities.collect::<Vec<_>>()})
 }
 
 fn route_config(config: &RouteConfig) -> Value {
