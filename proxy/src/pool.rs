@@ -236,11 +236,11 @@ impl HostPool {
         None
     }
 
-    /// Keeps a connection that has done its work.
-    fn keep(&self, client: Box<h1::Client>, timeout: Option<Duration>) {
+    /// Keeps a connection that has done its work, at this time.
+    fn keep(&self, client: Box<h1::Client>, timeout: Option<Duration>, since: Instant) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MOST_IDLE {
-            idle.push(Idle { client, since: Instant::now(), timeout });
+            idle.push(Idle { client, since, timeout });
             self.open.freed.notify_one();
         }
     }
@@ -302,8 +302,7 @@ mod tests {
     async fn keep(pool: &HostPool, listener: &TcpListener, idle: Duration) -> TcpStream {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let slot = Slot::new(&pool.open, None);
-        pool.keep(Box::new(h1::Client::new(Stream::plain(socket), slot)), None);
-        pool.idle.borrow_mut().last_mut().unwrap().since -= idle;
+        pool.keep(Box::new(h1::Client::new(Stream::plain(socket), slot)), None, Instant::now() - idle);
         listener.accept().await.unwrap().0
     }
 

@@ -120,13 +120,39 @@ impl Known {
             },
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(known.name().as_bytes()) { known } else { Self::Other }
+        if is_same_name(name, known.name().as_bytes()) { known } else { Self::Other }
     }
+}
+
+/// True if `name` is `lower`, a name in lower case, but for its case: eight bytes at a time, since every field of every
+/// head is looked at so.
+fn is_same_name(name: &[u8], lower: &[u8]) -> bool {
+    let (words, lower_words) = (name.as_chunks().0, lower.as_chunks().0);
+    name.len() == lower.len()
+        && match (name.last_chunk(), lower.last_chunk()) {
+            // The last word may overlap the one before.
+            (Some(last), Some(lower_last)) => {
+                words.iter().zip(lower_words).all(is_same_word) && is_same_word((last, lower_last))
+            }
+            _ => name.eq_ignore_ascii_case(lower),
+        }
+}
+
+/// The same for eight bytes: only letters, which have this bit, can differ, and only in their case.
+fn is_same_word((one, lower): (&[u8; 8], &[u8; 8])) -> bool {
+    let (one, lower) = (u64::from_le_bytes(*one), u64::from_le_bytes(*lower));
+    (one ^ lower) & !((lower & 0x4040_4040_4040_4040) >> 1) == 0
 }
 
 /// True for a byte that ends a line for somebody.
 fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0)
+}
+
+/// True if a byte of a text ends a line. Looks at every byte, without a branch for each: texts are short.
+fn breaks_line(text: &[u8]) -> bool {
+    let least = text.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+    least <= b'\r' && text.iter().copied().any(ends_line)
 }
 
 /// What a field is asked for by: one of the [`Known`], which costs less, or any name, in any case.
@@ -224,15 +250,21 @@ impl Fields {
 
     /// Appends a field; earlier ones of the same name stay.
     pub fn append(&mut self, name: impl FieldName, value: &[u8]) {
-        self.append_line(name.known(), name.text(), value, false);
+        let known = name.known();
+        self.append_line(known, name.text(), value, false);
+        if breaks_line(value) || known == Known::Other && breaks_line(name.text()) {
+            let Some(Field { name, value, .. }) = self.fields.last().copied() else { return };
+            self.clean(name);
+            self.clean(value);
+        }
     }
 
-    /// Appends a field whose name has been recognised already; `sensitive`, if HPACK carried it so.
+    /// Appends a field that a codec let in, whose name has been recognised already; `sensitive`, if HPACK carried it so.
     pub(crate) fn append_line(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
         self.bytes.reserve(name.len() + value.len() + 4);
-        let name = self.push(name);
+        let name = Span::push(&mut self.bytes, name);
         self.bytes.extend_from_slice(b": ");
-        let value = self.push(value);
+        let value = Span::push(&mut self.bytes, value);
         self.bytes.extend_from_slice(b"\r\n");
         self.fields.push(Field { name, value, known, live: true, sensitive, line: true });
     }
@@ -259,13 +291,15 @@ impl Fields {
         let known = name.known();
         let (bytes, mut matching) = (&self.bytes, self.fields.iter_mut());
         let Some(first) = matching.find(|f| f.live && Self::is(bytes, f, known, &name)) else {
-            return self.append_line(known, name.text(), value, false);
+            return self.append(name, value);
         };
         matching.filter(|f| f.live && Self::is(bytes, f, known, &name)).for_each(|f| f.live = false);
         first.line = false;
-        let start = self.bytes.len();
-        first.value = Span::between(start as u32, (start + value.len()) as u32);
-        self.push(value);
+        let span = Span::push(&mut self.bytes, value);
+        first.value = span;
+        if breaks_line(value) {
+            self.clean(span);
+        }
     }
 
     /// Removes every field of that name; says whether there was one.
@@ -279,15 +313,10 @@ impl Fields {
         found
     }
 
-    /// Appends text; a byte in it that could end a line is an error of ours, and becomes a space.
-    fn push(&mut self, text: &[u8]) -> Span {
-        let span = Span::push(&mut self.bytes, text);
-        // Looks at every byte, without a branch for each: texts are short.
-        if text.iter().fold(false, |found, byte| found | ends_line(*byte)) {
-            let added = &mut self.bytes[span.start as usize..];
-            added.iter_mut().filter(|byte| ends_line(**byte)).for_each(|byte| *byte = b' ');
-        }
-        span
+    /// A byte of an edit that could end a line is an error of ours, and becomes a space.
+    fn clean(&mut self, text: Span) {
+        let text = &mut self.bytes[text.start as usize..text.end as usize];
+        text.iter_mut().filter(|byte| ends_line(**byte)).for_each(|byte| *byte = b' ');
     }
 
     /// Appends the fields to `out` as HTTP/1 writes them. Those that `is_own` picks are left to `write`.
@@ -391,6 +420,17 @@ mod tests {
         }
         for other in ["", "x", "hosts", "hest", "x-envoy-attempt-counx", "content-lengtj"] {
             assert_eq!(Known::of(other.as_bytes()), Known::Other, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn names_are_the_same_but_for_the_case_of_their_letters(which in 0..Known::ALL.len(), at in 0..30_usize, byte: u8) {
+            let lower = Known::ALL[which].name().as_bytes();
+            let mut name = lower.to_vec();
+            let at = at % name.len();
+            name[at] = byte;
+            proptest::prop_assert_eq!(is_same_name(&name, lower), name.eq_ignore_ascii_case(lower));
         }
     }
 

@@ -92,9 +92,12 @@ fn refusal(error: httparse::Error) -> Refused {
     }
 }
 
-/// Every line of a head ends with CR LF: a lone LF is a line end to some and not to others.
+/// Every line of a head ends with CR LF: a lone LF is a line end to some and not to others. Looks at every byte, without a
+/// branch for each: lines are short.
 fn lines_are_strict(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
+    let Some((first, rest)) = head.split_first() else { return true };
+    let is_lone = |before: u8, byte: u8| (byte == b'\n') & (before != b'\r');
+    *first != b'\n' && !head.iter().zip(rest).fold(false, |lone, (before, byte)| lone | is_lone(*before, *byte))
 }
 
 /// What the fields of a head say about its body and its connection, gathered while they are stored.

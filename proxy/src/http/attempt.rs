@@ -442,9 +442,9 @@ impl Reply {
 
     /// Keeps the connection for the next request, if the answer is `complete` and it can carry one. What is left is the
     /// answer's head.
-    pub(super) fn finish(self, complete: bool) -> Lent<ResponseHead> {
+    pub(super) fn finish(self, complete: bool, now: Instant) -> Lent<ResponseHead> {
         if complete {
-            self.client.give_back(&self.pick);
+            self.client.give_back(&self.pick, now);
         }
         self.head
     }

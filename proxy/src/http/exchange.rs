@@ -28,8 +28,13 @@ pub(crate) struct Call<'a> {
     pub(crate) http: &'a Arc<HttpConnection>,
 }
 
-/// Sees a request to its end: decides, sends on or answers, and records it, once.
-pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, caller: &mut C, timer: &mut Timer) {
+/// Sees a request to its end: decides, sends on or answers, and records it, once. Returns when it was over.
+pub(crate) async fn run<C: Caller>(
+    call: &Call<'_>,
+    head: &mut RequestHead,
+    caller: &mut C,
+    timer: &mut Timer,
+) -> Instant {
     let mut facts = RequestRecord::begin(head);
     let grpc = head.is_grpc();
     let snapshot = call.worker.snapshot();
@@ -49,7 +54,8 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
                 Ok(mut reply) => {
                     let ended = pass_on(call, &decision, &mut reply, caller, timer, &mut facts).await;
                     mirror::copies(call, &decision, forward, head, &reply.request);
-                    facts.response = Some(reply.finish(ended.is_none()));
+                    let now = facts.end();
+                    facts.response = Some(reply.finish(ended.is_none(), now));
                     ended
                 }
                 Err(fault) if fault.status() == 0 => Some(fault),
@@ -61,7 +67,7 @@ pub(crate) async fn run<C: Caller>(call: &Call<'_>, head: &mut RequestHead, call
             }
         }
     };
-    finish(call, facts, head, caller, fault);
+    finish(call, facts, head, caller, fault)
 }
 
 /// Answers what is no request that could be decided.
@@ -138,14 +144,14 @@ async fn pass_on<C: Caller>(
     }
 }
 
-/// Records the request. A failure after the head went out shows in the flags alone.
+/// Records the request, and says when it was over. A failure after the head went out shows in the flags alone.
 fn finish<C: Caller>(
     call: &Call<'_>,
     mut facts: RequestRecord,
     head: &RequestHead,
     caller: &mut C,
     fault: Option<Fault>,
-) {
+) -> Instant {
     if let Some(fault) = fault {
         if fault.cause == Cause::DownstreamClosed {
             caller.abort();
@@ -154,7 +160,9 @@ fn finish<C: Caller>(
     }
     let (received, sent) = caller.body_bytes();
     facts.body_bytes(received, sent);
+    let ended = facts.end();
     call.worker.recorder.request(call.conn, call.http, &facts, head);
+    ended
 }
 
 /// The failure of an upstream that configuration names and does not have.

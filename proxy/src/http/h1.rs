@@ -40,10 +40,11 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
     let heeded = (conn.kind != ListenerKind::Outbound).then(|| worker.drain.clone());
     let mut server = Box::new(Server::new(*wire, &http, heeded));
     let mut timer = Timer::default();
+    let mut quiet = Instant::now();
     // Until then callers that have not heard that we go are served, and told.
     let mut drained = pin!(worker.drain.closing());
     loop {
-        let mut wait = Wait::begin(&http);
+        let mut wait = Wait::begin(&http, quiet);
         // Taken anew for each: a connection that waits holds none.
         let mut head = None;
         let next = poll_fn(|cx| server.poll_request(cx, &mut head, &mut timer, &mut wait, drained.as_mut())).await;
@@ -53,8 +54,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
                 let Some(newest) = live.newest(worker, conn) else { break };
                 http = newest;
                 let (worker, conn, http) = (worker.clone(), conn.clone(), http.clone());
-                let exchange = Exchange { worker, conn, http, head, back: Back { server, timer } };
-                Back { server, timer } = Stay::of(exchange).await;
+                let exchange = Exchange { worker, conn, http, head, back: Back { server, timer, quiet } };
+                Back { server, timer, quiet } = Stay::of(exchange).await;
             }
             Next::Refused(fault) => {
                 let call = Call { worker, conn, http: &http };
@@ -82,6 +83,8 @@ struct Exchange {
 struct Back {
     server: Box<Server>,
     timer: Timer,
+    /// Since when nothing is exchanged.
+    quiet: Instant,
 }
 
 thread_local! {
@@ -97,9 +100,9 @@ impl Guest for Exchange {
 
     fn build() -> Box<dyn Room<Self>> {
         Box::new(Built::new(async |mut exchange: Self| {
-            let Back { server, timer } = &mut exchange.back;
+            let Back { server, timer, quiet } = &mut exchange.back;
             let call = Call { worker: &exchange.worker, conn: &exchange.conn, http: &exchange.http };
-            exchange::run(&call, &mut exchange.head, &mut **server, timer).await;
+            *quiet = exchange::run(&call, &mut exchange.head, &mut **server, timer).await;
             exchange.back
         }))
     }
@@ -120,9 +123,9 @@ struct Wait {
 }
 
 impl Wait {
-    fn begin(http: &HttpConnection) -> Self {
+    fn begin(http: &HttpConnection, quiet: Instant) -> Self {
         Self {
-            idle: http.idle_timeout.map(|timeout| Instant::now() + timeout),
+            idle: http.idle_timeout.map(|timeout| quiet + timeout),
             head: http.request_headers_timeout,
             head_deadline: None,
         }
@@ -142,6 +145,8 @@ pub(crate) struct Server {
     keeps_alive: bool,
     /// Once it has begun, answers tell the caller to go elsewhere.
     drain: Option<Drain>,
+    /// Its beginning wakes us.
+    hears_drain: bool,
     /// The response was sent to its end.
     sent_all: bool,
     tunnel: bool,
@@ -159,6 +164,7 @@ impl Server {
             expects_continue: false,
             keeps_alive: true,
             drain,
+            hears_drain: false,
             sent_all: true,
             tunnel: false,
         }
@@ -194,12 +200,19 @@ impl Server {
         }
         self.wire.output.rest();
         let waits_idle = self.wire.input.is_empty();
-        if waits_idle && self.drain.is_some() && drained.poll(cx).is_ready() {
+        if waits_idle && self.heeds_news() && drained.poll(cx).is_ready() {
             return Poll::Ready(Next::End);
         }
         let deadline = if waits_idle { wait.idle } else { earlier(wait.head_deadline, wait.idle) };
         ready!(timer.poll(cx, deadline));
         Poll::Ready(if waits_idle { Next::End } else { self.refuse(Cause::HeadTimeout, "") })
+    }
+
+    /// True if the drain is to be asked how far it is, which locks what all threads share: once, so that it wakes us, and
+    /// again when it has begun.
+    fn heeds_news(&mut self) -> bool {
+        let Some(drain) = &self.drain else { return false };
+        !std::mem::replace(&mut self.hears_drain, true) || drain.has_begun()
     }
 
     fn begin(&mut self, head: &RequestHead) -> Next {

@@ -46,6 +46,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
     let mut drained = pin!(worker.drain.begun());
     // Outbound connections are the application's own: they stay open while it lives (P05).
     let mut heeds_drain = conn.kind != ListenerKind::Outbound;
+    // Its beginning wakes us once it was asked.
+    let mut hears_drain = false;
     poll_fn(|cx| {
         let read = link.poll_read(cx);
         while let Some(arrived) = link.next_request() {
@@ -65,7 +67,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, mut live: Li
                 timers.push(timer);
             }
         }
-        if heeds_drain && drained.as_mut().poll(cx).is_ready() {
+        let news = heeds_drain && (!std::mem::replace(&mut hears_drain, true) || worker.drain.has_begun());
+        if news && drained.as_mut().poll(cx).is_ready() {
             heeds_drain = false;
             link.announce_end();
         }

@@ -22,6 +22,8 @@ pub(super) struct Limits {
     /// For silence.
     idle: Option<Duration>,
     idle_deadline: Option<Instant>,
+    /// The present, read once while nothing is waited for.
+    present: Option<Instant>,
 }
 
 impl Limits {
@@ -35,6 +37,7 @@ impl Limits {
             one_deadline: None,
             idle: set(forward.idle_timeout.or(http.stream_idle_timeout)),
             idle_deadline: None,
+            present: None,
         }
     }
 
@@ -50,17 +53,17 @@ impl Limits {
 
     /// What bounds the answer's body: no try any more.
     pub(super) fn of_answer(self) -> Self {
-        Self { one: None, one_deadline: None, ..self }
+        Self { one: None, one_deadline: None, present: None, ..self }
     }
 
     /// The clocks of the answer start with the end of the request.
     pub(super) fn request_is_read(&mut self) {
-        if self.whole_deadline.is_none() {
-            self.whole_deadline = self.whole.map(|limit| Instant::now() + limit);
-        }
-        if self.one_deadline.is_none() {
-            self.one_deadline = self.one.map(|limit| Instant::now() + limit);
-        }
+        self.whole_deadline = self.whole_deadline.or_else(|| self.whole.map(|limit| self.now() + limit));
+        self.one_deadline = self.one_deadline.or_else(|| self.one.map(|limit| self.now() + limit));
+    }
+
+    fn now(&mut self) -> Instant {
+        *self.present.get_or_insert_with(Instant::now)
     }
 
     /// Something moved.
@@ -70,9 +73,8 @@ impl Limits {
 
     /// Ready with what ran out.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, timer: &mut Timer, reading: bool) -> Poll<Cause> {
-        if self.idle_deadline.is_none() {
-            self.idle_deadline = self.idle.map(|limit| Instant::now() + limit);
-        }
+        self.idle_deadline = self.idle_deadline.or_else(|| self.idle.map(|limit| self.now() + limit));
+        self.present = None;
         let nearest = earlier(self.whole_deadline, earlier(self.one_deadline, self.idle_deadline));
         ready!(timer.poll(cx, nearest));
         Poll::Ready(match nearest {

@@ -6,6 +6,7 @@ use mesh_http::{BodyLength, RequestHead, ResponseHead};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 use super::body::Piece;
 use super::exchange::{Call, no_cluster};
@@ -105,7 +106,7 @@ impl Copy {
                 None => break,
             }
         }
-        client.give_back(&pick);
+        client.give_back(&pick, Instant::now());
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use mesh_http::{BodyLength, Fields, RequestHead, ResponseHead};
+use tokio::time::Instant;
 
 use super::Client;
 use crate::fault::{Cause, Fault, Step};
@@ -145,14 +146,14 @@ impl Client {
         }
     }
 
-    /// Keeps the connection for the next request, if it can carry one.
-    pub(crate) fn give_back(self, pick: &Pick) {
+    /// Keeps the connection for the next request, if it can carry one; it is idle from `now` on.
+    pub(crate) fn give_back(self, pick: &Pick, now: Instant) {
         let http = &pick.upstream().config.http;
         if let Self::Http1(mut client) = self
             && client.is_reusable(http.max_requests_per_connection)
         {
             client.rest();
-            pick.host.pool().keep(client, http.idle_timeout);
+            pick.host.pool().keep(client, http.idle_timeout, now);
         }
     }
 }

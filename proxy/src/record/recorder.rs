@@ -104,7 +104,7 @@ impl Recorder {
 
     /// A request is over; `head` is its head as it was sent on.
     pub fn request(&self, conn: &ConnInfo, http: &HttpConnection, record: &RequestRecord, head: &RequestHead) {
-        let elapsed = record.began.elapsed();
+        let elapsed = record.ended.map_or_else(|| record.began.elapsed(), |ended| ended - record.began);
         let place = self.place(conn, record);
         self.shard.lock().request(place, elapsed.as_secs_f64() * 1e3, record.received, record.sent);
         for log in http.access_logs.iter() {

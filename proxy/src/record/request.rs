@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use mesh_http::{RequestHead, ResponseHead, Version};
+use tokio::time::Instant;
 
 use crate::fault::{Fault, Flag, Flags};
 use crate::http::{grpc, lent::Lent};
@@ -56,6 +57,8 @@ pub struct RequestRecord {
     pub upstream_time: Option<Duration>,
     /// The head of the answer, once that was sent.
     pub response: Option<Lent<ResponseHead>>,
+    /// When it was over.
+    pub ended: Option<Instant>,
 }
 
 impl RequestRecord {
@@ -82,6 +85,7 @@ impl RequestRecord {
             sent: 0,
             upstream_time: None,
             response: None,
+            ended: None,
         }
     }
 
@@ -146,6 +150,11 @@ impl RequestRecord {
     /// No further try was allowed.
     pub fn out_of_tries(&mut self) {
         self.flags.insert(Flag::UpstreamRetryLimit);
+    }
+
+    /// It is over; says since when.
+    pub fn end(&mut self) -> Instant {
+        *self.ended.get_or_insert_with(Instant::now)
     }
 
     /// Sizes of the bodies.

@@ -4,15 +4,21 @@ use mesh_http::{Fields, Known, RequestHead};
 use mesh_types::header_format::{self, Parts};
 
 /// A format string: text, and values that are put in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Format(Box<[Piece]>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// The text before the first value.
+    pub(super) begin: String,
+    pub(super) places: Vec<Place>,
+}
 
-/// A piece of a format.
+/// Where a value is put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    Text(Box<str>),
-    /// A value, cut to so many characters.
-    Value(Value, usize),
+pub(super) struct Place {
+    pub(super) value: Value,
+    /// It is cut to so many characters.
+    pub(super) most: usize,
+    /// The text that follows it.
+    pub(super) then: String,
 }
 
 /// What is put in, named as Envoy's operators are.
@@ -98,25 +104,29 @@ impl Part {
 impl Format {
     /// Reads a format string.
     pub fn parse(text: &str) -> Self {
-        let pieces = Parts(text).map(|part| match part {
-            header_format::Part::Text(text) => Piece::Text(text.into()),
-            header_format::Part::Unclosed => Piece::Text("%".into()),
-            header_format::Part::Operator(name, argument) => {
-                let (argument, length) = argument.map_or(("", usize::MAX), argument_and_length);
-                Piece::Value(value(name, argument), length)
+        let mut format = Self::default();
+        for part in Parts(text) {
+            match part {
+                header_format::Part::Text(text) => format.end().push_str(text),
+                header_format::Part::Unclosed => format.end().push('%'),
+                header_format::Part::Operator(name, argument) => {
+                    let (argument, most) = argument.map_or(("", usize::MAX), argument_and_length);
+                    format.places.push(Place { value: value(name, argument), most, then: String::new() });
+                }
             }
-        });
-        Self(pieces.collect())
+        }
+        format
     }
 
-    pub(super) fn pieces(&self) -> &[Piece] {
-        &self.0
+    /// The text at its end.
+    fn end(&mut self) -> &mut String {
+        self.places.last_mut().map_or(&mut self.begin, |last| &mut last.then)
     }
 
     /// The value, where the format is nothing else: JSON keeps its type.
     pub(super) fn only_value(&self) -> Option<&Value> {
-        match &*self.0 {
-            [Piece::Value(value, usize::MAX)] => Some(value),
+        match &*self.places {
+            [Place { value, most: usize::MAX, then }] if self.begin.is_empty() && then.is_empty() => Some(value),
             _ => None,
         }
     }
@@ -173,13 +183,10 @@ mod tests {
         let format = Format::parse("a %REQ(A?User-Agent?:PATH):12% %DURATION%%%");
         let parts = [Part::Field("a".into()), Part::Known(Known::UserAgent), Part::Path].into();
         let want = [
-            Piece::Text("a ".into()),
-            Piece::Value(Value::Request(parts), 12),
-            Piece::Text(" ".into()),
-            Piece::Value(Value::Duration, usize::MAX),
-            Piece::Text("%".into()),
+            Place { value: Value::Request(parts), most: 12, then: " ".into() },
+            Place { value: Value::Duration, most: usize::MAX, then: "%".into() },
         ];
-        assert_eq!(format.pieces(), want);
+        assert_eq!(format, Format { begin: "a ".into(), places: want.into() });
         assert_eq!(format.only_value(), None);
         assert_eq!(Format::parse("%NEW%").only_value(), Some(&Value::Unknown));
     }

@@ -1,5 +1,6 @@
 //! What a line tells of a request or a connection, put into a format.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::Write;
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mesh_http::RequestHead;
 
-use super::format::{Format, Piece, Value};
+use super::format::{Format, Value};
 use crate::conn::{ConnInfo, PeerTls};
 use crate::fault::Flags;
 use crate::model::{AccessLogFormat, Destination, Endpoint};
@@ -51,19 +52,16 @@ impl<'a> Line<'a> {
 
     /// What is not known is `-`.
     fn expand(&self, format: &Format, out: &mut Vec<u8>) {
-        for piece in format.pieces() {
-            match piece {
-                Piece::Text(fixed) => text(fixed, out),
-                Piece::Value(value, length) => {
-                    let start = out.len();
-                    self.put(value, out);
-                    if out.len() == start {
-                        out.push(b'-');
-                    } else if *length < usize::MAX {
-                        cut(out, start, *length);
-                    }
-                }
+        text(&format.begin, out);
+        for place in &format.places {
+            let start = out.len();
+            self.put(&place.value, out);
+            if out.len() == start {
+                out.push(b'-');
+            } else if place.most < usize::MAX {
+                cut(out, start, place.most);
             }
+            text(&place.then, out);
         }
     }
 
@@ -145,7 +143,10 @@ fn put_of_request(record: &RequestRecord, head: &RequestHead, value: &Value, out
     match value {
         Value::Protocol => text(record.version.as_str(), out),
         Value::ResponseCode => number(record.status.into(), out),
-        Value::ResponseCodeDetails => put_text(record.details.as_bytes(), out),
+        Value::ResponseCodeDetails => match &record.details {
+            Cow::Borrowed(ours) => text(ours, out),
+            Cow::Owned(told) => put_text(told.as_bytes(), out),
+        },
         Value::ResponseFlags => flags(record.flags, out),
         Value::BytesReceived => number(record.received, out),
         Value::BytesSent => number(record.sent, out),
@@ -200,7 +201,11 @@ fn put_text(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn text(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(text.as_bytes());
+    match text.as_bytes() {
+        // Most texts between two values.
+        [one] => out.push(*one),
+        text => out.extend_from_slice(text),
+    }
 }
 
 fn number(value: u64, out: &mut Vec<u8>) {
@@ -230,25 +235,38 @@ fn address(address: SocketAddr, out: &mut Vec<u8>) {
     let mut text = [0; "255.255.255.255:65535".len()];
     let mut end = 0;
     for octet in v4.ip().octets() {
-        end = digits(octet.into(), &mut text, end);
-        text[end] = b'.';
-        end += 1;
+        let digits = &OCTETS[usize::from(octet)];
+        text[end..end + 4].copy_from_slice(&digits.text);
+        end += digits.length;
     }
     text[end - 1] = b':';
-    end = digits(v4.port(), &mut text, end);
-    out.extend_from_slice(&text[..end]);
+    let mut port = itoa::Buffer::new();
+    let port = port.format(v4.port()).as_bytes();
+    text[end..end + port.len()].copy_from_slice(port);
+    out.extend_from_slice(&text[..end + port.len()]);
 }
 
-/// Writes a number from `at` on, and tells its end.
-fn digits(number: u16, text: &mut [u8], mut at: usize) -> usize {
-    for power in [10_000, 1000, 100, 10] {
-        if number >= power {
-            text[at] = b'0' + (number / power % 10) as u8;
-            at += 1;
-        }
+/// The digits of an octet and a dot.
+struct Octet {
+    text: [u8; 4],
+    length: usize,
+}
+
+static OCTETS: [Octet; 256] = octets();
+
+const fn octets() -> [Octet; 256] {
+    let mut all = [const { Octet { text: [0; 4], length: 0 } }; 256];
+    let mut number = 0;
+    while number < 256 {
+        let (hundreds, tens, ones) = ((number / 100) as u8, (number / 10 % 10) as u8, (number % 10) as u8);
+        all[number] = match number {
+            ..10 => Octet { text: [b'0' + ones, b'.', 0, 0], length: 2 },
+            10..100 => Octet { text: [b'0' + tens, b'0' + ones, b'.', 0], length: 3 },
+            100.. => Octet { text: [b'0' + hundreds, b'0' + tens, b'0' + ones, b'.'], length: 4 },
+        };
+        number += 1;
     }
-    text[at] = b'0' + (number % 10) as u8;
-    at + 1
+    all
 }
 
 /// As a string of JSON.

@@ -111,7 +111,7 @@ impl Lines {
         drop(waiting);
         if has_many && !had_many {
             self.sink.call(Call::Many);
-        } else if !self.sink.shared.called.swap(true, Ordering::AcqRel) {
+        } else if !self.sink.shared.is_called() {
             self.sink.call(Call::Line);
         }
     }
@@ -139,6 +139,12 @@ impl Shared {
             self.write();
         }
         self.write();
+    }
+
+    /// True if the writer was called already; else it is now. Looked at first without writing, which all workers share:
+    /// whoever reads an old call has appended before the writer takes the lines.
+    fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire) || self.called.swap(true, Ordering::AcqRel)
     }
 
     /// Writes what is there in one go a worker and file; a file that cannot be opened is tried again with its next line.
