@@ -5,20 +5,20 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use pilot::{Server, Shown};
+use pilot::Server;
 use tokio::net::TcpListener;
 
 /// Opens both ports. The pages answer once everything else is open, so that ready means ready.
 pub(crate) async fn serve(http: SocketAddr, monitoring: SocketAddr, xds: Server) -> Result<()> {
-    let pages = Router::new().route("/ready", get(ready)).route("/debug/syncz", get(syncz)).with_state(xds.clone());
-    open(http, pages).await?;
-    let own = Router::new().route("/debug/syncz", get(syncz)).layer(from_fn(from_here));
+    let debug = Router::new().route("/debug/{page}", get(debug));
+    open(http, Router::new().route("/ready", get(ready)).merge(debug.clone()).with_state(xds.clone())).await?;
+    let own = debug.layer(from_fn(from_here));
     let monitored = Router::new().route("/metrics", get(metrics)).route("/version", get(version)).merge(own);
     open(monitoring, monitored.with_state(xds)).await
 }
@@ -51,9 +51,12 @@ async fn ready() -> &'static str {
     "ok\n"
 }
 
-/// What every proxy has been sent, has taken and has refused.
-async fn syncz(State(xds): State<Server>) -> Json<Vec<Shown>> {
-    Json(xds.connections())
+/// What every proxy has been sent, has taken and has refused (`syncz`), and Istio's other debug pages that are served.
+async fn debug(State(xds): State<Server>, Path(page): Path<String>) -> Response {
+    match xds.debug_page(&page) {
+        Some(page) => Json(page).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such page; /debug/list names those that there are\n").into_response(),
+    }
 }
 
 /// Istio's names.

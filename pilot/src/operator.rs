@@ -2,6 +2,7 @@
 //! of them has. They speak the protocol's older form, of which nothing else is served.
 
 mod dump;
+mod page;
 mod states;
 
 use std::sync::Arc;
@@ -16,12 +17,16 @@ use tonic::Status;
 use crate::kind::Kind;
 use crate::push::{Known, Shown};
 
+pub(crate) use page::page;
+
 /// Istio's question for the state of all proxies.
 const SYNCZ: &str = "istio.io/debug/syncz";
 /// Istio's question for what the proxy has that is named, as `<pod>.<namespace>`.
 const CONFIG_DUMP: &str = "istio.io/debug/config_dump";
 /// Istio's question for who is connected.
 const CONNECTIONS: &str = "istio.io/connections";
+/// Istio's question for a debug page, by its name.
+const DEBUG: &str = "istio.io/debug";
 const NODE: &str = "type.googleapis.com/envoy.config.core.v3.Node";
 
 /// By this sentence of Istio's, istioctl knows that it is to ask the next replica.
@@ -34,12 +39,20 @@ pub(crate) fn check(request: &DiscoveryRequest) -> Result<(), Status> {
         SYNCZ | CONNECTIONS => Ok(()),
         CONFIG_DUMP if request.resource_names.len() == 1 => Ok(()),
         CONFIG_DUMP => Err(Status::invalid_argument("resource_names must be one proxy, as <pod>.<namespace>")),
+        DEBUG => match &request.resource_names[..] {
+            [name] if page::NAMES.contains(&name.as_str()) => Ok(()),
+            names => Err(Status::not_found(format!(
+                "no debug page of the name {:?} is served; {} are",
+                names.join(", "),
+                page::NAMES.join(", ")
+            ))),
+        },
         url if Kind::of(url).is_some() => {
             Err(Status::unimplemented("only delta ADS is served: set ads_config.api_type to DELTA_GRPC"))
         }
-        url => {
-            Err(Status::unimplemented(format!("{url:?} is not served; {SYNCZ}, {CONFIG_DUMP} and {CONNECTIONS} are")))
-        }
+        url => Err(Status::unimplemented(format!(
+            "{url:?} is not served; {SYNCZ}, {CONFIG_DUMP}, {CONNECTIONS} and {DEBUG} are"
+        ))),
     }
 }
 
@@ -55,6 +68,7 @@ pub(crate) fn answer(
     check(request)?;
     let resources = match (request.type_url.as_str(), &request.resource_names[..]) {
         (CONFIG_DUMP, [name]) => dump_of(name, proxies),
+        (DEBUG, names) => names.iter().filter_map(|name| debug(name, proxies)).collect(),
         (CONNECTIONS, _) => proxies.iter().map(|proxy| any(NODE, &node(&proxy.shown.lock()))).collect(),
         _ => proxies.iter().map(|proxy| states::client(&proxy.shown.lock())).collect(),
     };
@@ -66,6 +80,12 @@ pub(crate) fn answer(
         control_plane: Some(ControlPlane { identifier: identifier(control_plane) }),
         ..DiscoveryResponse::default()
     })
+}
+
+/// A debug page, as JSON.
+fn debug(name: &str, proxies: &[Arc<Known>]) -> Option<Any> {
+    let shown: Vec<Shown> = proxies.iter().map(|proxy| proxy.shown.lock().clone()).collect();
+    page(name, &shown).map(|page| Any { type_url: DEBUG.to_owned(), value: page.to_string().into_bytes() })
 }
 
 /// What the proxy of this name has. A proxy that has come back before its old connection was seen to end is the newer one.
@@ -149,6 +169,22 @@ mod tests {
         assert_eq!(only.value, ELSEWHERE.as_bytes());
         let malformed = ask(CONFIG_DUMP, &[], &[proxy("cart-1")]).unwrap_err();
         assert_eq!(malformed.code(), tonic::Code::InvalidArgument);
+    }
+
+    #[test]
+    fn debug_pages_are_asked_for_by_name() {
+        let proxies = [proxy("cart-0"), proxy("cart-1")];
+        let page = |name: &str| {
+            let answer = ask(DEBUG, &[name], &proxies).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&answer[0].value).unwrap()
+        };
+        assert_eq!(page("list"), serde_json::json!(["connections", "syncz"]));
+        assert_eq!(page("connections")["totalClients"], 2);
+        assert_eq!(page("syncz")[1]["istio_version"], "1.30");
+        for names in [&["configz"][..], &[], &["syncz", "list"]] {
+            let refused = ask(DEBUG, names, &proxies).unwrap_err();
+            assert!(refused.message().contains("connections, list, syncz are"), "{refused}");
+        }
     }
 
     #[test]

@@ -130,6 +130,11 @@ impl Server {
         self.connections.lock().values().map(|known| known.shown.lock().clone()).collect()
     }
 
+    /// Istio's debug page of this name (`/debug/<name>`); `None` if it is not served.
+    pub fn debug_page(&self, name: &str) -> Option<serde_json::Value> {
+        operator::page(name, &self.connections())
+    }
+
     /// What is known of the proxies that are connected now, in the order in which they came.
     pub(crate) fn known(&self) -> Vec<Arc<Known>> {
         self.connections.lock().values().cloned().collect()
