@@ -1,4 +1,4 @@
-//! Configuration enters here: a delta ADS client whose wire types end at [`decode`] and whose result is
+//! Configuration enters here: a delta ADS client whose wire types end at `decode` and whose result is
 //! [`Config`], the one handle through which the rest of the proxy reads and asks for configuration.
 //!
 //! ```text

@@ -56,6 +56,12 @@ fn validator(name: &str, policy: &str, port: u16) -> Value {
     })
 }
 
+/// By this the API server finds the webhooks of an istiod that runs beside it.
+fn istiod_here() -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istiod", "namespace": "istio-system"},
+           "spec": {"type": "ExternalName", "externalName": "localhost"}})
+}
+
 /// What is binding from before would refuse everything once it does not know our root any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn validators_know_our_root_also_where_validation_is_not_ours_to_make_binding() {
@@ -66,9 +72,7 @@ async fn validators_know_our_root_also_where_validation_is_not_ours_to_make_bind
     cluster.namespace("istio-system").await;
     cluster.define(Kind::VirtualService, &["v1"]).await;
     let istiod = Istiod::start_without_validation(&cluster, "istiod-0").await;
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istiod", "namespace": "istio-system"},
-                         "spec": {"type": "ExternalName", "externalName": "localhost"}});
-    cluster.create(Kind::Service, service).await;
+    cluster.create(Kind::Service, istiod_here()).await;
     let configurations = cluster.validating_webhooks();
     let [binding, open] = [("istiod-default-validator", "Fail"), ("istio-validator-istio-system", "Ignore")];
     for (name, policy) in [binding, open] {
@@ -115,9 +119,7 @@ async fn the_api_server_takes_nothing_that_the_webhook_refuses() {
     })
     .await;
     assert_eq!(rooted["failurePolicy"], "Ignore", "nothing has proven that it answers");
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istiod", "namespace": "istio-system"},
-                         "spec": {"type": "ExternalName", "externalName": "localhost"}});
-    cluster.create(Kind::Service, service).await;
+    cluster.create(Kind::Service, istiod_here()).await;
     until("validation is binding", || async { webhook().await.filter(|webhook| webhook["failurePolicy"] == "Fail") })
         .await;
 
