@@ -341,7 +341,9 @@ async fn ask(server: &Server, type_url: &str) -> Result<ads::DiscoveryResponse, 
     let serving = serve(server, listener);
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
     let mut client = AggregatedDiscoveryServiceClient::new(endpoint.connect().await.unwrap());
-    let request = ads::DiscoveryRequest { type_url: type_url.to_owned(), ..Default::default() };
+    // istioctl puts a nonce of its own on its question.
+    let (type_url, response_nonce) = (type_url.to_owned(), "2026-01-31 12:00:00".to_owned());
+    let request = ads::DiscoveryRequest { type_url, response_nonce, ..Default::default() };
     let requests = tokio_stream::StreamExt::chain(tokio_stream::iter([request]), tokio_stream::pending());
     let answered = async { client.stream_aggregated_resources(requests).await?.into_inner().message().await };
     let answer = answered.await.map(Option::unwrap);

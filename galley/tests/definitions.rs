@@ -56,6 +56,20 @@ fn custom_resource_definitions_are_up_to_date() {
     definitions.iter().for_each(|(name, definition)| check(&folder.join(format!("{name}.yaml")), &yaml(definition)));
 }
 
+/// As `istioctl x workload group create` writes it: where a workload is will be known when it registers itself.
+#[test]
+fn a_template_of_workloads_needs_no_address_and_a_workload_does() {
+    let rules = |pointer: &str, name: &str| {
+        let file = charts().join(format!("base/files/crds/{name}.networking.istio.io.yaml"));
+        let definition: Value = serde_yaml_ng::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        let schema = definition.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec{pointer}"));
+        schema.unwrap()["x-kubernetes-validations"].to_string()
+    };
+    assert!(rules("", "workloadentries").contains("Address is required"));
+    let template = rules("/properties/template", "workloadgroups");
+    assert!(template.contains("UDS may not include ports") && !template.contains("Address is required"), "{template}");
+}
+
 #[test]
 fn settings_of_the_mesh_among_values_are_up_to_date() {
     let path = charts().join("istiod/values.schema.json");

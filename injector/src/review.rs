@@ -38,10 +38,11 @@ pub fn review(settings: &Settings, path: &str, body: &[u8]) -> Result<Review, No
         ("AdmissionReview", version @ ("admission.k8s.io/v1" | "admission.k8s.io/v1beta1")) => version,
         (kind, version) => return Err(NotAReview(format!("its kind is {kind:?} of {version:?}"))),
     };
-    let uid = match text("/request/uid") {
-        "" => return Err(NotAReview("it has no request.uid".to_owned())),
-        uid => uid,
-    };
+    if !review.pointer("/request").is_some_and(Value::is_object) {
+        return Err(NotAReview("it has no request".to_owned()));
+    }
+    // The API server always says which; `istioctl kube-inject` does not.
+    let uid = text("/request/uid");
     let context = Context::of_namespace(text("/request/namespace")).with_path(path).map_err(NotAReview)?;
     let object = review.pointer("/request/object").unwrap_or(&Value::Null);
     let outcome = match not_a_creation(&review) {

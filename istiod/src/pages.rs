@@ -19,7 +19,9 @@ pub(crate) async fn serve(http: SocketAddr, monitoring: SocketAddr, xds: Server)
     let debug = Router::new().route("/debug/{page}", get(debug));
     open(http, Router::new().route("/ready", get(ready)).merge(debug.clone()).with_state(xds.clone())).await?;
     let own = debug.layer(from_fn(from_here));
-    let monitored = Router::new().route("/metrics", get(metrics)).route("/version", get(version)).merge(own);
+    // istioctl asks for its version with two slashes.
+    let version = Router::new().route("/version", get(version)).route("//version", get(version));
+    let monitored = Router::new().route("/metrics", get(metrics)).merge(version).merge(own);
     open(monitoring, monitored.with_state(xds)).await
 }
 

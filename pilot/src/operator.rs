@@ -29,8 +29,16 @@ const CONNECTIONS: &str = "istio.io/connections";
 const DEBUG: &str = "istio.io/debug";
 const NODE: &str = "type.googleapis.com/envoy.config.core.v3.Node";
 
+/// The nonce of every answer: who asks again shows another one, or none, and who has it acknowledges.
+const NONCE: &str = "1";
+
 /// By this sentence of Istio's, istioctl knows that it is to ask the next replica.
 const ELSEWHERE: &str = "Proxy not connected to this Pilot instance. It may be connected to another instance.";
+
+/// True for what is no question: that an answer of ours has come. istioctl puts a nonce of its own on each question.
+pub(crate) fn acknowledges(request: &DiscoveryRequest) -> bool {
+    request.response_nonce == NONCE
+}
 
 /// # Errors
 /// With what to do instead, for questions that proxies ask, and others that are not served.
@@ -75,7 +83,7 @@ pub(crate) fn answer(
     Ok(DiscoveryResponse {
         version_info: "1".to_owned(),
         type_url: request.type_url.clone(),
-        nonce: "1".to_owned(),
+        nonce: NONCE.to_owned(),
         resources,
         control_plane: Some(ControlPlane { identifier: identifier(control_plane) }),
         ..DiscoveryResponse::default()
@@ -103,10 +111,9 @@ fn identifier(instance: &str) -> String {
     serde_json::json!({ "Component": "istiod", "ID": instance, "Info": { "version": version } }).to_string()
 }
 
-/// A proxy by the name by which operators know it, `<pod>.<namespace>`.
+/// A proxy by its [`name`], `<pod>.<namespace>`.
 fn node(shown: &Shown) -> Node {
     let id: Option<NodeId> = shown.proxy.parse().ok();
-    let name = id.as_ref().map_or_else(|| shown.proxy.clone(), |id| format!("{}.{}", id.workload, id.namespace));
     let text = |text: &str| value::Kind::StringValue(text.to_owned());
     let metadata = [
         ("CLUSTER_ID", text(&shown.cluster)),
@@ -116,7 +123,13 @@ fn node(shown: &Shown) -> Node {
         ("PROXY_CONFIG", value::Kind::StructValue(Struct::default())),
     ];
     let fields = metadata.into_iter().map(|(key, kind)| (key.to_owned(), Value { kind: Some(kind) })).collect();
-    Node { id: name, metadata: Some(Struct { fields }), ..Node::default() }
+    Node { id: name(shown), metadata: Some(Struct { fields }), ..Node::default() }
+}
+
+/// The name by which operators know a proxy.
+fn name(shown: &Shown) -> String {
+    let id = shown.proxy.parse::<NodeId>();
+    id.map_or_else(|_| shown.proxy.clone(), |id| format!("{}.{}", id.workload, id.namespace))
 }
 
 fn any(type_url: &str, message: &impl Message) -> Any {
@@ -178,12 +191,16 @@ mod tests {
             let answer = ask(DEBUG, &[name], &proxies).unwrap();
             serde_json::from_slice::<serde_json::Value>(&answer[0].value).unwrap()
         };
-        assert_eq!(page("list"), serde_json::json!(["connections", "syncz"]));
+        assert_eq!(page("list"), serde_json::json!(["clusterz", "connections", "syncz"]));
         assert_eq!(page("connections")["totalClients"], 2);
-        assert_eq!(page("syncz")[1]["istio_version"], "1.30");
+        let standing = &page("syncz")[1];
+        let said = ["istio_version", "proxy", "proxy_type"].map(|key| standing[key].as_str().unwrap_or_default());
+        assert_eq!(said, ["1.30", "cart-1.shop", "sidecar"]);
+        // istioctl reads a map of states by type.
+        assert!(standing["resources"].is_object(), "{standing}");
         for names in [&["configz"][..], &[], &["syncz", "list"]] {
             let refused = ask(DEBUG, names, &proxies).unwrap_err();
-            assert!(refused.message().contains("connections, list, syncz are"), "{refused}");
+            assert!(refused.message().contains("clusterz, connections, list, syncz are"), "{refused}");
         }
     }
 

@@ -63,6 +63,7 @@ pub struct Shown {
     /// Responses sent.
     pub sent: u64,
     /// Resources sent, in all responses.
+    #[serde(rename = "resources_sent")]
     pub resources: u64,
     /// Responses acknowledged.
     pub acknowledged: u64,
@@ -176,7 +177,7 @@ impl AggregatedDiscoveryService for Server {
         let server = self.clone();
         let answers = tokio_stream::once(Ok(first)).chain(requests).filter_map(move |request| match request {
             // What acknowledges an answer asks for none.
-            Ok(request) if !request.response_nonce.is_empty() => None,
+            Ok(request) if operator::acknowledges(&request) => None,
             Ok(request) => Some(operator::answer(&server.instance, &request, &server.known())),
             Err(status) => Some(Err(status)),
         });

@@ -77,6 +77,7 @@ pub async fn serve(addresses: &Addresses, state: State) -> Result<()> {
         .route("/clusters", get(pages::clusters))
         .route("/listeners", get(pages::listeners))
         .route("/server_info", get(pages::server_info))
+        .route("/logging", post(pages::logging))
         .route("/quitquitquit", post(pages::quit));
     open(addresses.admin, admin, &state).await?;
     // Istio's agent serves these on its status port.

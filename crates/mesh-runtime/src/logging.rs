@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt as output};
+use tracing_subscriber::{Layer, Registry, fmt as output, reload};
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +50,27 @@ pub fn init(levels: &LogLevels, format: LogFormat) -> Result<(), AlreadyInstalle
         LogFormat::Text => layer.with_ansi(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(levels.targets())).try_init().map_err(|_| AlreadyInstalled)
+    let (filter, handle) = reload::Layer::new(levels.targets());
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|_| AlreadyInstalled)?;
+    ACTIVE.set(Active { levels: Mutex::new(levels.clone()), handle }).map_err(|_| AlreadyInstalled)
+}
+
+/// What [`init`] has set up.
+static ACTIVE: OnceLock<Active> = OnceLock::new();
+
+struct Active {
+    levels: Mutex<LogLevels>,
+    handle: reload::Handle<Targets, Registry>,
+}
+
+/// Changes the levels of the running process, and says what they are now. Without a log there is nothing to change.
+pub fn change(change: impl FnOnce(&mut LogLevels)) -> LogLevels {
+    let Some(active) = ACTIVE.get() else { return LogLevels::default() };
+    let mut levels = active.levels.lock();
+    change(&mut levels);
+    // It fails only where the log is gone.
+    let _ = active.handle.reload(levels.targets());
+    levels.clone()
 }
 
 impl LogLevels {
@@ -64,6 +86,27 @@ impl LogLevels {
     pub fn at_least(mut self, other: &Self) -> Self {
         self.default = self.default.max(other.default);
         self
+    }
+
+    /// Puts the levels that a flag names over these; one for all takes the place of every scope's that says something.
+    ///
+    /// # Errors
+    /// As reading the flag; nothing is changed then.
+    pub fn overlay(&mut self, flag: &str) -> Result<(), LogLevelsError> {
+        let named: Self = flag.parse()?;
+        let names_all = flag.split(',').any(|part| !part.contains(':') || part.trim().starts_with("default:"));
+        if names_all {
+            self.default = named.default;
+            self.scopes.retain(|_, level| *level == LevelFilter::OFF);
+        }
+        self.scopes.extend(named.scopes);
+        Ok(())
+    }
+
+    /// Scopes and levels, all others' first.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, LevelFilter)> {
+        let scopes = self.scopes.iter().map(|(scope, level)| (scope.as_str(), *level));
+        std::iter::once(("default", self.default)).chain(scopes)
     }
 
     fn targets(&self) -> Targets {
@@ -122,6 +165,17 @@ fn level_named(name: &str) -> Option<LevelFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_laid_over_others() {
+        let mut levels: LogLevels = "info,pilot:debug,h2:none".parse().unwrap();
+        levels.overlay("weft_proxy::xds:trace").unwrap();
+        assert_eq!(levels.to_string(), "default:info,h2:off,pilot:debug,weft_proxy::xds:trace");
+        levels.overlay("warning").unwrap();
+        assert_eq!(levels.to_string(), "default:warn,h2:off");
+        levels.overlay("pilot:loud").unwrap_err();
+        assert_eq!(levels.to_string(), "default:warn,h2:off");
+    }
 
     #[test]
     fn reads_istios_flag() {

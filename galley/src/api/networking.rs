@@ -19,6 +19,7 @@ pub use gateway::{Gateway, GatewayPort, Server, ServerTls, ServerTlsMode, TlsCer
 pub use proxy_config::{ProxyConfig, ProxyImage};
 pub use service_entry::{
     Location, Resolution, ServiceEntry, ServiceEntryPort, WorkloadEntry, WorkloadGroup, WorkloadGroupMetadata,
+    WorkloadTemplate,
 };
 pub use sidecar::{
     CaptureMode, EgressListener, IngressListener, OutboundTrafficMode, OutboundTrafficPolicy, Sidecar, SidecarPort,

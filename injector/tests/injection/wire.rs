@@ -88,13 +88,26 @@ fn what_is_left_alone_is_allowed_without_a_patch() {
     }
 }
 
+/// `istioctl kube-inject` asks so.
+#[test]
+fn a_review_without_a_name_is_answered_without_one() {
+    let mut nameless = request("v1", &pod(json!({})));
+    nameless["request"]["uid"] = Value::Null;
+    let (review, answer) = answer("/inject", &nameless);
+    assert!(matches!(review.outcome, Outcome::Injected(_)), "{:?}", review.outcome);
+    assert_eq!(answer["response"]["uid"], "");
+}
+
 #[test]
 fn what_is_no_review_is_no_review() {
     let settings = settings(json!({}));
-    let mut nameless = request("v1", &pod(json!({})));
-    nameless["request"]["uid"] = Value::Null;
-    let bodies =
-        ["", "[]", "{}", r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v2"}"#, &nameless.to_string()];
+    let bodies = [
+        "",
+        "[]",
+        "{}",
+        r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v2"}"#,
+        r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#,
+    ];
     for body in bodies {
         assert!(review(&settings, "/inject", body.as_bytes()).is_err(), "{body}");
     }

@@ -5,12 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mesh_types::Locality;
 use serde_json::{Map, Value, json};
 
+use crate::config::Node;
 use crate::model::{
     Cluster, Discovery, DownstreamTls, EndpointHealth, EndpointSet, FilterChain, LbPolicy, Listener, ListenerKind,
-    PathMatch, Route, RouteAction, RouteConfig, RouteSource, SecretName, Snapshot, Terminal, Transport,
-    UpstreamProtocol, VirtualHost,
+    PathMatch, PolicyAction, Rbac, Route, RouteAction, RouteConfig, RouteSource, SecretName, Snapshot, Terminal,
+    TlsSecrets, Transport, UpstreamProtocol, VirtualHost,
 };
 
 const TYPE: &str = "type.googleapis.com/envoy";
@@ -18,7 +22,7 @@ const NETWORK_FILTERS: &str = "extensions.filters.network";
 const TLS: &str = "extensions.transport_sockets.tls.v3";
 
 /// The whole dump. Keys are never in it.
-pub(super) fn configs(snapshot: &Snapshot) -> Vec<Value> {
+pub(super) fn configs(snapshot: &Snapshot, node: &Node) -> Vec<Value> {
     let version = snapshot.version.to_string();
     let state = |body: &str, value: Value| json!({"version_info": version, (body): value});
     let listeners = sorted(
@@ -33,16 +37,43 @@ pub(super) fn configs(snapshot: &Snapshot) -> Vec<Value> {
     let endpoints = sorted(&snapshot.endpoints, |name, one| {
         state("endpoint_config", any("config.endpoint.v3.ClusterLoadAssignment", endpoints_of(name, one)))
     });
-    let mut secrets: Vec<String> = snapshot.secrets.keys().map(secret).collect();
-    secrets.sort();
-    let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({"name": name})).collect();
+    let mut secrets: Vec<_> = snapshot.secrets.iter().map(|(name, one)| (secret_name(name), one)).collect();
+    secrets.sort_by(|one, other| one.0.cmp(&other.0));
+    let secrets: Vec<Value> = secrets
+        .into_iter()
+        .map(|(name, one)| {
+            let secret = any(&format!("{TLS}.Secret"), secret(&name, one));
+            json!({"name": name, "version_info": version, "secret": secret})
+        })
+        .collect();
     vec![
         any("admin.v3.ClustersConfigDump", json!({"version_info": version, "dynamic_active_clusters": clusters})),
         any("admin.v3.EndpointsConfigDump", json!({"dynamic_endpoint_configs": endpoints})),
         any("admin.v3.ListenersConfigDump", json!({"version_info": version, "dynamic_listeners": listeners})),
         any("admin.v3.RoutesConfigDump", json!({"dynamic_route_configs": routes})),
         any("admin.v3.SecretsConfigDump", json!({"dynamic_active_secrets": secrets})),
+        any("admin.v3.EcdsConfigDump", json!({})),
+        any("admin.v3.BootstrapConfigDump", json!({"bootstrap": {"node": bootstrap_node(node)}})),
     ]
+}
+
+fn bootstrap_node(node: &Node) -> Value {
+    let metadata = json!({
+        "ISTIO_VERSION": env!("CARGO_PKG_VERSION"),
+        "NAME": *node.pod,
+        "NAMESPACE": *node.namespace,
+        "WORKLOAD_NAME": *node.workload,
+        "SERVICE_ACCOUNT": *node.service_account,
+        "CLUSTER_ID": *node.cluster,
+        "LABELS": node.labels,
+    });
+    json!({
+        "id": node.id.to_string(),
+        "cluster": format!("{}.{}", node.canonical_name(), node.namespace),
+        "metadata": metadata,
+        "user_agent_name": "weft",
+        "user_agent_version": env!("CARGO_PKG_VERSION"),
+    })
 }
 
 fn sorted<T>(all: &hashbrown::HashMap<mesh_types::Name, Arc<T>>, show: impl Fn(&str, &T) -> Value) -> Vec<Value> {
@@ -83,7 +114,32 @@ fn address(address: SocketAddr) -> Value {
     json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
 }
 
-fn secret(name: &SecretName) -> String {
+/// Certificates, and instead of a key Envoy's word for what is left out.
+fn secret(name: &str, one: &TlsSecrets) -> Value {
+    let bytes = |bytes: &[u8]| json!({"inline_bytes": STANDARD.encode(bytes)});
+    let certificate = one
+        .keys
+        .as_ref()
+        .map(|keys| json!({"certificate_chain": bytes(&keys.chain_pem), "private_key": bytes(b"[redacted]")}));
+    let roots = one.roots_pem.as_ref().map(|roots| json!({"trusted_ca": bytes(roots)}));
+    object([("name", name.into()), ("tls_certificate", optional(certificate)), ("validation_context", optional(roots))])
+}
+
+/// A filter of policies: which there are, and what it means if one matches. Their conditions are left out.
+fn rbac(kind: &str, one: &Rbac) -> Value {
+    let action = match one.action {
+        PolicyAction::Allow => "ALLOW",
+        PolicyAction::Deny => "DENY",
+        PolicyAction::Log => "LOG",
+    };
+    let policies: Map<String, Value> = one.policies.iter().map(|one| (one.name.to_string(), json!({}))).collect();
+    let rules = if one.shadow { "shadow_rules" } else { "rules" };
+    let config = json!({ (rules): {"action": action, "policies": policies} });
+    let typed = any(&format!("extensions.filters.{kind}.rbac.v3.RBAC"), config);
+    json!({"name": format!("envoy.filters.{kind}.rbac"), "typed_config": typed})
+}
+
+fn secret_name(name: &SecretName) -> String {
     match name {
         SecretName::Workload => "default".to_owned(),
         SecretName::MeshRoots => "ROOTCA".to_owned(),
@@ -131,14 +187,14 @@ fn filter_chain(chain: &FilterChain) -> Value {
         ),
         ("application_protocols", words(&matches.application_protocols)),
     ]);
-    let rbac = chain.rbac.iter().map(|_| json!({"name": "envoy.filters.network.rbac"}));
+    let policies = chain.rbac.iter().map(|one| rbac("network", one));
     let last = match &chain.terminal {
         Terminal::Http(http) => {
             let routes = match &http.routes {
                 RouteSource::Rds(name) => ("rds", json!({"route_config_name": **name})),
                 RouteSource::Inline(config) => ("route_config", route_config(config)),
             };
-            let filters = http.filters.rbac.iter().map(|_| json!({"name": "envoy.filters.http.rbac"})).collect();
+            let filters = http.filters.rbac.iter().map(|one| rbac("http", one)).collect();
             let config =
                 object([("stat_prefix", http.stat_prefix.to_string().into()), routes, ("http_filters", list(filters))]);
             let message = format!("{NETWORK_FILTERS}.http_connection_manager.v3.HttpConnectionManager");
@@ -155,12 +211,12 @@ fn filter_chain(chain: &FilterChain) -> Value {
         ("name", chain.name.to_string().into()),
         ("filter_chain_match", if condition == json!({}) { Value::Null } else { condition }),
         ("transport_socket", chain.tls.as_deref().map_or(Value::Null, downstream_tls)),
-        ("filters", rbac.chain([last]).collect()),
+        ("filters", policies.chain([last]).collect()),
     ])
 }
 
 fn downstream_tls(tls: &DownstreamTls) -> Value {
-    let certificates: Vec<Value> = tls.certificates.iter().map(|name| json!({"name": secret(name)})).collect();
+    let certificates: Vec<Value> = tls.certificates.iter().map(|name| json!({"name": secret_name(name)})).collect();
     let alpn: Vec<&str> = tls.alpn.iter().map(|word| &**word).collect();
     let validation = object([
         ("default_validation_context", {
@@ -169,7 +225,7 @@ fn downstream_tls(tls: &DownstreamTls) -> Value {
         }),
         (
             "validation_context_sds_secret_config",
-            optional(tls.client_roots.as_ref().map(|name| json!({"name": secret(name)}))),
+            optional(tls.client_roots.as_ref().map(|name| json!({"name": secret_name(name)}))),
         ),
     ]);
     let config = json!({
@@ -246,17 +302,46 @@ fn cluster(one: &Cluster) -> Value {
     ])
 }
 
+/// Envoy's `/clusters?format=json`: where each cluster's endpoints are, and how they are.
+pub(super) fn cluster_statuses(snapshot: &Snapshot) -> Value {
+    let none = Arc::<EndpointSet>::default();
+    let statuses = sorted(&snapshot.clusters, |name, _| {
+        let set = snapshot.endpoints.get(name).unwrap_or(&none);
+        let hosts = set.localities.iter().flat_map(|group| {
+            group.endpoints.iter().map(|one| {
+                json!({
+                    "address": address(one.address),
+                    "health_status": {"eds_health_status": health(one.health)},
+                    "weight": one.weight,
+                    "priority": group.priority,
+                    "locality": locality(&group.locality),
+                })
+            })
+        });
+        json!({"name": name, "added_via_api": true, "host_statuses": hosts.collect::<Vec<_>>()})
+    });
+    json!({"cluster_statuses": statuses})
+}
+
+fn health(health: EndpointHealth) -> &'static str {
+    match health {
+        EndpointHealth::Healthy => "HEALTHY",
+        EndpointHealth::Draining => "DRAINING",
+        EndpointHealth::Unhealthy => "UNHEALTHY",
+    }
+}
+
+fn locality(locality: &Locality) -> Value {
+    json!({"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone})
+}
+
 fn endpoints_of(name: &str, set: &EndpointSet) -> Value {
     let localities = set.localities.iter().map(|group| {
         let endpoints: Vec<Value> = group.endpoints.iter().map(|one| {
-            let health = match one.health {
-                EndpointHealth::Healthy => "HEALTHY",
-                EndpointHealth::Draining => "DRAINING",
-                EndpointHealth::Unhealthy => "UNHEALTHY",
-            };
+            let health = health(one.health);
             json!({"endpoint": {"address": address(one.address)}, "health_status": health, "load_balancing_weight": one.weight})
         }).collect();
-        json!({"locality": {"region": group.locality.region, "zone": group.locality.zone, "sub_zone": group.locality.subzone},
+        json!({"locality": locality(&group.locality),
             "priority": group.priority, "load_balancing_weight": group.weight, "lb_endpoints": endpoints})
     });
     json!({"cluster_name": name, "endpoints": localities.collect::<Vec<_>>()})
@@ -349,7 +434,7 @@ fn redirect_code(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ServerKeys, TlsSecrets, TlsWhen, UpstreamTls};
+    use crate::model::{Policy, ServerKeys, TlsWhen, UpstreamTls};
 
     /// Where in a dump a message of any type stands that does not say of which, and how many say it.
     fn untyped(value: &Value, at: &str, typed: &mut usize) -> Vec<String> {
@@ -361,7 +446,9 @@ mod tests {
         for (name, value) in members {
             let at = format!("{at}/{name}");
             let any = match name.as_str() {
-                "typed_config" | "listener" | "cluster" | "route_config" | "endpoint_config" => value.is_object(),
+                "typed_config" | "listener" | "cluster" | "route_config" | "endpoint_config" | "secret" => {
+                    value.is_object()
+                }
                 name => name.starts_with("envoy.extensions."),
             };
             // Only what stands by itself: a listener's own routes are a message of a known type.
@@ -378,7 +465,8 @@ mod tests {
 
     #[test]
     fn every_message_of_any_type_says_of_which() {
-        let mut snapshot = crate::http::live::tests::snapshot("inbound_0.0.0.0_80", true, Vec::new());
+        let policies = Rbac { action: PolicyAction::Deny, policies: Vec::new(), shadow: false };
+        let mut snapshot = crate::http::live::tests::snapshot("inbound_0.0.0.0_80", true, vec![policies.into()]);
         let mut cluster = crate::upstream::tests::cluster(Discovery::OriginalDst);
         let tls = UpstreamTls {
             certificate: Some(SecretName::Workload),
@@ -395,8 +483,10 @@ mod tests {
         snapshot.routes.insert("80".into(), Arc::default());
         snapshot.endpoints.insert("c".into(), Arc::default());
         let mut typed = 0;
-        assert_eq!(untyped(&Value::Array(configs(&snapshot)), "", &mut typed), [""; 0]);
-        assert_eq!(typed, 8, "listener, its filter and its TLS; cluster, its protocol and its TLS; routes; endpoints");
+        snapshot.secrets.insert(SecretName::Workload, Arc::default());
+        assert_eq!(untyped(&Value::Array(configs(&snapshot, &node())), "", &mut typed), [""; 0]);
+        let all = "listener, its two filters and its TLS; cluster, its protocol and its TLS; routes; endpoints; secret";
+        assert_eq!(typed, 10, "{all}");
     }
 
     #[test]
@@ -409,12 +499,52 @@ mod tests {
         let keys = ServerKeys { chain_pem: b"CHAIN".to_vec(), key_pem: b"KEY".to_vec() };
         let secrets = TlsSecrets { keys: Some(keys), ..TlsSecrets::default() };
         snapshot.secrets.insert(SecretName::Workload, Arc::new(secrets));
-        let dump = Value::Array(configs(&snapshot));
+        let roots = TlsSecrets { roots_pem: Some(b"ROOT".to_vec()), ..TlsSecrets::default() };
+        snapshot.secrets.insert(SecretName::MeshRoots, Arc::new(roots));
+        let dump = Value::Array(configs(&snapshot, &node()));
         let at = |pointer: &str| dump.pointer(pointer).cloned().unwrap_or_default();
         assert_eq!(at("/3/dynamic_route_configs/0/route_config/virtual_hosts/0/name"), "reviews:80");
         let domains = at("/3/dynamic_route_configs/0/route_config/virtual_hosts/0/domains");
         assert_eq!(domains, json!(["reviews", "reviews.shop"]));
-        assert_eq!(at("/4/dynamic_active_secrets/0/name"), "default");
-        assert!(!dump.to_string().contains("KEY"));
+        let names = [0, 1].map(|index| at(&format!("/4/dynamic_active_secrets/{index}/name")));
+        assert_eq!(names, ["ROOTCA", "default"]);
+        let bytes = |pointer: &str| at(&format!("/4/dynamic_active_secrets/{pointer}/inline_bytes"));
+        assert_eq!(bytes("0/secret/validation_context/trusted_ca"), STANDARD.encode("ROOT"));
+        assert_eq!(bytes("1/secret/tls_certificate/certificate_chain"), STANDARD.encode("CHAIN"));
+        let text = dump.to_string();
+        assert!(!text.contains("KEY") && !text.contains(&STANDARD.encode("KEY")), "{text}");
+    }
+
+    #[test]
+    fn policies_are_told_by_name_under_what_they_do() {
+        let policy = Policy { name: "ns[shop]-policy[web]-rule[0]".into(), permissions: vec![], principals: vec![] };
+        let filter = rbac("http", &Rbac { action: PolicyAction::Deny, policies: vec![policy], shadow: false });
+        let rules = &filter["typed_config"]["rules"];
+        assert_eq!(rules, &json!({"action": "DENY", "policies": {"ns[shop]-policy[web]-rule[0]": {}}}));
+    }
+
+    #[test]
+    fn endpoints_are_told_with_their_clusters() {
+        let mut snapshot = Snapshot::default();
+        let cluster = crate::upstream::tests::cluster(Discovery::OriginalDst);
+        snapshot.clusters.insert("c".into(), Arc::new(cluster));
+        snapshot.endpoints.insert("c".into(), Arc::new(crate::upstream::tests::endpoints()));
+        let statuses = cluster_statuses(&snapshot);
+        let host = &statuses["cluster_statuses"][0]["host_statuses"][0];
+        assert_eq!(host["health_status"]["eds_health_status"], "HEALTHY");
+        assert!(host["address"]["socket_address"]["port_value"].is_number(), "{statuses}");
+    }
+
+    fn node() -> Node {
+        Node {
+            id: "sidecar~10.0.0.1~a-1.shop~shop.svc.cluster.local".parse().unwrap(),
+            pod: "a-1".into(),
+            namespace: "shop".into(),
+            service_account: "a".into(),
+            trust_domain: Default::default(),
+            cluster: "Kubernetes".into(),
+            workload: "a".into(),
+            labels: Default::default(),
+        }
     }
 }

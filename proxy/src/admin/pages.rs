@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
 use super::{State, dump};
+use crate::model::EndpointHealth;
 
 /// 200 once everything needed is there, and until the drain begins; else 503 with what is missing.
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
@@ -56,14 +57,18 @@ pub(super) async fn config_dump(Extract(state): Extract<State>) -> Json<Value> {
         .map(|refusal| json!({"kind": refusal.kind, "name": *refusal.name, "reason": *refusal.reason, "older_in_force": refusal.older_in_force}))
         .collect();
     Json(json!({
-        "configs": dump::configs(&state.config.current()),
+        "configs": dump::configs(&state.config.current(), &state.node),
         "weft": {"connected": status.connected, "refused": refused},
     }))
 }
 
-/// Envoy's text: a line an endpoint and fact.
-pub(super) async fn clusters(Extract(state): Extract<State>) -> String {
+/// Envoy's text, a line an endpoint and fact, or with `format=json` its messages.
+pub(super) async fn clusters(Extract(state): Extract<State>, uri: Uri) -> Response {
     let snapshot = state.config.current();
+    let mut asked = uri.query().unwrap_or_default().split('&');
+    if asked.any(|asked| asked == "format=json") {
+        return Json(dump::cluster_statuses(&snapshot)).into_response();
+    }
     let mut text = String::new();
     let mut names: Vec<_> = snapshot.clusters.keys().collect();
     names.sort();
@@ -74,13 +79,17 @@ pub(super) async fn clusters(Extract(state): Extract<State>) -> String {
         for locality in localities {
             for endpoint in &locality.endpoints {
                 let line = format!("{name}::{}", endpoint.address);
-                let _ = writeln!(text, "{line}::health_flags::{:?}", endpoint.health);
+                let flags = match endpoint.health {
+                    EndpointHealth::Healthy => "healthy",
+                    EndpointHealth::Draining | EndpointHealth::Unhealthy => "/failed_eds_health",
+                };
+                let _ = writeln!(text, "{line}::health_flags::{flags}");
                 let _ = writeln!(text, "{line}::weight::{}", endpoint.weight);
                 let _ = writeln!(text, "{line}::priority::{}", locality.priority);
             }
         }
     }
-    text
+    text.into_response()
 }
 
 pub(super) async fn listeners(Extract(state): Extract<State>) -> String {
@@ -103,6 +112,31 @@ pub(super) async fn server_info(Extract(state): Extract<State>) -> Json<Value> {
         "state": if state.drain.has_begun() { "DRAINING" } else if live { "LIVE" } else { "PRE_INITIALIZING" },
         "node": {"id": state.node.id.to_string(), "cluster": *state.node.cluster},
     }))
+}
+
+/// The log's levels, changed first as Envoy's page is asked: `level=debug` for all, `<scope>=debug` for one, and
+/// `paths=<scope>:debug,…` for several.
+pub(super) async fn logging(uri: Uri) -> Response {
+    let asked = uri.query().unwrap_or_default().split('&').filter_map(|asked| asked.split_once('='));
+    let flags: Vec<String> = asked
+        .map(|(scope, level)| match scope {
+            "level" | "paths" => level.to_owned(),
+            scope => format!("{scope}:{level}"),
+        })
+        .collect();
+    let mut refused = None;
+    let levels = mesh_runtime::logging::change(|levels| {
+        let mut changed = levels.clone();
+        match flags.iter().try_for_each(|flag| changed.overlay(flag)) {
+            Ok(()) => *levels = changed,
+            Err(error) => refused = Some(error),
+        }
+    });
+    if let Some(error) = refused {
+        return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
+    }
+    let lines = levels.iter().map(|(scope, level)| format!("  {scope}: {level}\n"));
+    format!("active loggers:\n{}", lines.collect::<String>()).into_response()
 }
 
 /// The same, for the pod's own processes alone.

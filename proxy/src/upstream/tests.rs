@@ -22,6 +22,11 @@ fn locality(priority: u32, weight: u32, endpoints: impl IntoIterator<Item = Endp
     LocalityEndpoints { locality: Default::default(), priority, weight, endpoints }
 }
 
+/// One healthy endpoint.
+pub(crate) fn endpoints() -> EndpointSet {
+    EndpointSet { localities: vec![locality(0, 1, [endpoint(1)])] }
+}
+
 pub(crate) fn cluster(discovery: Discovery) -> Cluster {
     Cluster {
         name: "c".into(),

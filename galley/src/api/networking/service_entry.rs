@@ -6,8 +6,12 @@ use mesh_types::Labels;
 
 use super::sidecar::WorkloadSelector;
 use crate::api::common::Unserved;
-use crate::read::{object, words};
-use crate::schema::rule;
+use crate::node::Node;
+use crate::read::{Read, Reader, object, words};
+use crate::schema::{Schema, rule};
+
+/// In CEL: a workload says where it is.
+const HAS_ADDRESS: &str = "has(self.address) || has(self.network)";
 
 object! {
     /// A service that Kubernetes does not know.
@@ -131,12 +135,32 @@ object! {
         service_account: String = "serviceAccount" where { "maxLength": 253 },
     }
     where { "x-kubernetes-validations": [
-        rule("has(self.address) || has(self.network)", "Address is required"),
+        rule(HAS_ADDRESS, "Address is required"),
         rule(
             "!(has(self.address) && self.address.startsWith('unix://') && has(self.ports))",
             "UDS may not include ports"
         )
     ] }
+}
+
+/// What a workload that registers itself is made after: an entry whose address is still to come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadTemplate(pub WorkloadEntry);
+
+impl Read for WorkloadTemplate {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        WorkloadEntry::read(node, reader).map(Self)
+    }
+}
+
+impl Schema for WorkloadTemplate {
+    fn schema() -> serde_json::Value {
+        let mut schema = WorkloadEntry::schema();
+        if let Some(rules) = schema["x-kubernetes-validations"].as_array_mut() {
+            rules.retain(|rule| rule["rule"] != HAS_ADDRESS);
+        }
+        schema
+    }
 }
 
 object! {
@@ -145,7 +169,7 @@ object! {
         /// Labels and annotations of each.
         metadata: Option<WorkloadGroupMetadata> = "metadata",
         /// The rest of each.
-        template: Option<WorkloadEntry> = "template",
+        template: Option<WorkloadTemplate> = "template",
         /// How health is looked after.
         probe: Option<Unserved> = "probe",
     }
