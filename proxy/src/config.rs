@@ -75,6 +75,21 @@ pub struct Node {
 }
 
 impl Node {
+    /// A pod of a test.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> Self {
+        Self {
+            id: "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap(),
+            pod: "a".into(),
+            namespace: "default".into(),
+            service_account: "a".into(),
+            trust_domain: Default::default(),
+            cluster: "Kubernetes".into(),
+            workload: "a".into(),
+            labels: Default::default(),
+        }
+    }
+
     /// The label that Istio calls canonical name: `service.istio.io/canonical-name`, `app.kubernetes.io/name`, `app`, or
     /// the workload's name.
     pub fn canonical_name(&self) -> &str {

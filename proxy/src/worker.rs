@@ -38,16 +38,7 @@ impl Worker {
     /// The world of a test, and what drains it.
     #[cfg(test)]
     pub(crate) fn of_test(config: Config) -> (Self, mesh_runtime::DrainTrigger) {
-        let node = crate::config::Node {
-            id: "sidecar~10.0.0.1~a.default~default.svc.cluster.local".parse().unwrap(),
-            pod: "a".into(),
-            namespace: "default".into(),
-            service_account: "a".into(),
-            trust_domain: Default::default(),
-            cluster: "Kubernetes".into(),
-            workload: "a".into(),
-            labels: Default::default(),
-        };
+        let node = crate::config::Node::of_test();
         let sink = crate::record::Sink::start().unwrap();
         let recorder = Recorder::new(node.into(), &crate::record::Registry::default(), &sink);
         let (trigger, drain) = Drain::new();

@@ -93,13 +93,14 @@ impl LogLevels {
     /// # Errors
     /// As reading the flag; nothing is changed then.
     pub fn overlay(&mut self, flag: &str) -> Result<(), LogLevelsError> {
-        let named: Self = flag.parse()?;
-        let names_all = flag.split(',').any(|part| !part.contains(':') || part.trim().starts_with("default:"));
-        if names_all {
-            self.default = named.default;
+        let parts = flag.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let named = parts.map(scope_and_level).collect::<Result<Vec<_>, _>>()?;
+        for (_, level) in named.iter().filter(|(scope, _)| is_all(scope)) {
+            self.default = *level;
             self.scopes.retain(|_, level| *level == LevelFilter::OFF);
         }
-        self.scopes.extend(named.scopes);
+        let scopes = named.into_iter().filter(|(scope, _)| !is_all(scope));
+        self.scopes.extend(scopes.map(|(scope, level)| (scope.to_owned(), level)));
         Ok(())
     }
 
@@ -127,19 +128,20 @@ impl FromStr for LogLevels {
 
     fn from_str(flag: &str) -> Result<Self, Self::Err> {
         let mut levels = Self::default();
-        for part in flag.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let error = || LogLevelsError(part.to_owned());
-            // The last colon parts scope and level: scopes hold colons themselves.
-            let (scope, level) = part.rsplit_once(':').unwrap_or(("default", part));
-            let level = level_named(level).ok_or_else(error)?;
-            match scope {
-                "" => return Err(error()),
-                "default" | "all" => levels.default = level,
-                scope => drop(levels.scopes.insert(scope.to_owned(), level)),
-            }
-        }
+        levels.overlay(flag)?;
         Ok(levels)
     }
+}
+
+fn scope_and_level(part: &str) -> Result<(&str, LevelFilter), LogLevelsError> {
+    // The last colon parts scope and level: scopes hold colons themselves.
+    let (scope, level) = part.rsplit_once(':').unwrap_or(("default", part));
+    let level = level_named(level).filter(|_| !scope.is_empty());
+    level.map(|level| (scope, level)).ok_or_else(|| LogLevelsError(part.to_owned()))
+}
+
+fn is_all(scope: &str) -> bool {
+    matches!(scope, "default" | "all")
 }
 
 impl fmt::Display for LogLevels {
@@ -173,6 +175,8 @@ mod tests {
         assert_eq!(levels.to_string(), "default:info,h2:off,pilot:debug,weft_proxy::xds:trace");
         levels.overlay("warning").unwrap();
         assert_eq!(levels.to_string(), "default:warn,h2:off");
+        levels.overlay("pilot:debug").unwrap();
+        levels.overlay("all:warn").unwrap();
         levels.overlay("pilot:loud").unwrap_err();
         assert_eq!(levels.to_string(), "default:warn,h2:off");
     }

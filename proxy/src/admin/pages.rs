@@ -125,13 +125,7 @@ pub(super) async fn logging(uri: Uri) -> Response {
         })
         .collect();
     let mut refused = None;
-    let levels = mesh_runtime::logging::change(|levels| {
-        let mut changed = levels.clone();
-        match flags.iter().try_for_each(|flag| changed.overlay(flag)) {
-            Ok(()) => *levels = changed,
-            Err(error) => refused = Some(error),
-        }
-    });
+    let levels = mesh_runtime::logging::change(|levels| refused = levels.overlay(&flags.join(",")).err());
     if let Some(error) = refused {
         return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
     }
