@@ -31,6 +31,7 @@ pub(crate) fn check(object: &AnyObject, document: &Node) -> Vec<Problem> {
         AnyObject::AuthorizationPolicy(object) => checker.authorization_policy(&object.spec),
         AnyObject::ServiceEntry(object) => checker.service_entry(&object.spec),
         AnyObject::WorkloadEntry(object) => checker.workload_entry(&object.spec),
+        AnyObject::WorkloadGroup(object) => checker.workload_group(&object.spec),
         AnyObject::Sidecar(object) => checker.sidecar(&object.spec),
         AnyObject::Gateway(object) => checker.gateway(&object.spec),
         AnyObject::Ingress(object) => checker.ingress(&object.spec.spec),

@@ -26,4 +26,4 @@ impl Checker<'_> {
 
 /// RFC 1035, section 2.3.4.
 const LONGEST: usize = 255;
-const LONGEST_LABEL: usize = 63;
+pub(super) const LONGEST_LABEL: usize = 63;

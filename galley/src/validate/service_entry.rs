@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use mesh_types::Protocol;
 
 use super::Checker;
-use crate::api::{Resolution, ServiceEntry, WorkloadEntry};
+use super::host::LONGEST_LABEL;
+use crate::api::{Resolution, ServiceEntry, WorkloadEntry, WorkloadGroup};
 use crate::diagnostic::Code;
 use crate::path::FieldPath;
 
@@ -45,6 +46,10 @@ impl Checker<'_> {
             if spec.resolution == Resolution::Static && is_name(&endpoint.address) {
                 let message = "is no IP address, which resolution STATIC asks for; DNS resolves names";
                 self.error(Code::Invalid, &path.field("address"), message);
+            }
+            for name in endpoint.ports.keys().filter(|name| spec.ports.iter().all(|port| port.name != **name)) {
+                let message = "is no name of the entry's own ports, so that nobody would call it";
+                self.error(Code::Invalid, &path.field("ports").key(name), message);
             }
         }
     }
@@ -99,9 +104,25 @@ impl Checker<'_> {
         } else if spec.address.starts_with("unix:") {
             self.error(Code::Unsupported, &address, "is a socket of this machine, which this version does not call");
         }
+        for name in spec.ports.keys().filter(|name| !is_label(name)) {
+            let message = "is no name of a port: lower-case letters, digits and `-`, of 63 characters at most";
+            self.error(Code::Invalid, &path.field("ports").key(name), message);
+        }
+    }
+
+    pub(super) fn workload_group(&mut self, spec: &WorkloadGroup) {
+        if spec.template.is_none() {
+            self.error(Code::Missing, &FieldPath::default().field("spec").field("template"), "must be set");
+        }
     }
 }
 
 fn is_name(address: &str) -> bool {
     !address.is_empty() && !address.starts_with("unix:") && address.parse::<IpAddr>().is_err()
+}
+
+/// A label as RFC 1123 has it, which is what a port of Kubernetes is called too.
+fn is_label(name: &str) -> bool {
+    let inner = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    inner && (1..=LONGEST_LABEL).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-')
 }

@@ -294,6 +294,15 @@ fn services_by_hand_must_make_sense() {
         ["spec.endpoints: must be one at most with resolution DNS_ROUND_ROBIN"]
     );
     assert!(with("resolution: DNS, endpoints: [{address: b.org}]").is_empty());
+    assert_eq!(
+        with("resolution: STATIC, endpoints: [{address: 10.0.0.1, ports: {a: 8080, b: 8081}}]"),
+        ["spec.endpoints[0].ports.b: is no name of the entry's own ports, so that nobody would call it"]
+    );
+    assert_eq!(
+        said("WorkloadEntry", "{address: 10.0.0.1, ports: {http: 80, '@': 81}}"),
+        ["spec.ports[\"@\"]: is no name of a port: lower-case letters, digits and `-`, of 63 characters at most"]
+    );
+    assert_eq!(said("WorkloadGroup", "{metadata: {labels: {a: b}}}"), ["spec.template: must be set"]);
 }
 
 #[test]

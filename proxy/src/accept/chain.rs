@@ -102,7 +102,7 @@ mod tests {
             addresses: Vec::new(),
             bind: true,
             kind: ListenerKind::Inbound,
-            use_original_dst: true,
+            redirected: true,
             inspect: Inspect::default(),
             chains,
             default_chain: Some(chain("default", ChainMatch::default())),

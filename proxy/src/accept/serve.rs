@@ -121,7 +121,7 @@ async fn take(
     let _ = socket.set_nodelay(true);
     let snapshot = worker.snapshot();
     let captured = snapshot.listeners.get(listener).ok_or("its listener is gone")?.clone();
-    let original = captured.use_original_dst.then(|| original::destination(&socket, local)).flatten();
+    let original = captured.redirected.then(|| original::destination(&socket, local)).flatten();
     if captured.hands_on() && original.is_none() {
         return Err(format!("it was made to {local} itself and not redirected, so nobody knows where it should go"));
     }

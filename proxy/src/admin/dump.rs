@@ -157,7 +157,7 @@ fn listener(one: &Listener) -> Value {
         ("address", one.addresses.first().map_or(Value::Null, |first| address(*first))),
         ("additional_addresses", list(more)),
         ("bind_to_port", if one.bind { Value::Null } else { false.into() }),
-        ("use_original_dst", if one.use_original_dst { true.into() } else { Value::Null }),
+        ("use_original_dst", if one.hands_on() { true.into() } else { Value::Null }),
         (
             "traffic_direction",
             match one.kind {

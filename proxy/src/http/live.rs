@@ -99,7 +99,7 @@ pub(crate) mod tests {
             addresses: Vec::new(),
             bind: true,
             kind: ListenerKind::Inbound,
-            use_original_dst: true,
+            redirected: true,
             inspect: Inspect::default(),
             chains: vec![Arc::new(chain)],
             default_chain: None,

@@ -25,8 +25,9 @@ pub struct Listener {
     pub bind: bool,
     /// Which side of the workload it serves.
     pub kind: ListenerKind,
-    /// Hand connections to the listener that matches their original destination, if there is one.
-    pub use_original_dst: bool,
+    /// Its connections were redirected: the kernel is asked where they were meant to go (`use_original_dst`, or the
+    /// listener filter `original_dst`).
+    pub redirected: bool,
     /// What must be read before a chain can be chosen.
     pub inspect: Inspect,
     /// Tried by Envoy's rule: most specific destination port, then address, then server name, transport, ALPN,
@@ -41,9 +42,9 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// True if redirected connections are handed on to the listener of their original destination.
+    /// True if redirected connections are handed on to the listener that matches their original destination.
     pub fn hands_on(&self) -> bool {
-        self.use_original_dst && self.kind == ListenerKind::Outbound
+        self.redirected && self.kind == ListenerKind::Outbound
     }
 }
 

@@ -194,7 +194,7 @@ pub(super) fn lead(
         addresses: vec![listen],
         bind: true,
         kind,
-        use_original_dst: false,
+        redirected: false,
         inspect: Inspect { tls: tls.is_some(), ..Inspect::default() },
         chains: vec![chain.into()],
         default_chain: None,

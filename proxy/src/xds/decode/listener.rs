@@ -23,6 +23,9 @@ const RBAC: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
 /// Envoy's default of an idle connection.
 const IDLE: Duration = Duration::from_secs(3600);
 
+/// Asks the kernel where a redirected connection was meant to go.
+const ORIGINAL_DST: &str = "envoy.filters.listener.original_dst";
+
 /// A listener.
 #[expect(deprecated, reason = "a field that Istio still writes")]
 pub(in crate::xds) fn listener(mut message: lds::Listener) -> Result<Listener> {
@@ -39,14 +42,17 @@ pub(in crate::xds) fn listener(mut message: lds::Listener) -> Result<Listener> {
     if let Some(deprecated) = take(&mut message.deprecated_v1) {
         bind &= deprecated.bind_to_port.is_none_or(|flag| flag.value);
     }
-    let mut inspect = inspect(take(&mut message.listener_filters))?;
+    let filters = take(&mut message.listener_filters);
+    let hands_on = take(&mut message.use_original_dst).is_some_and(|flag| flag.value);
+    let redirected = hands_on || filters.iter().any(|filter| filter.name == ORIGINAL_DST);
+    let mut inspect = inspect(filters)?;
     inspect.timeout = limit(take(&mut message.listener_filters_timeout), "listener_filters_timeout")?;
     let found = Listener {
         name: take(&mut message.name).into(),
         addresses,
         bind,
         kind,
-        use_original_dst: take(&mut message.use_original_dst).is_some_and(|flag| flag.value),
+        redirected,
         inspect,
         chains: each(take(&mut message.filter_chains), "filter_chains", chain)?,
         default_chain: take(&mut message.default_filter_chain).map(chain).transpose().at("default_filter_chain")?,
@@ -71,8 +77,7 @@ fn inspect(filters: Vec<lds::ListenerFilter>) -> Result<Inspect> {
         match filter.name.as_str() {
             "envoy.filters.listener.tls_inspector" => inspect.tls = true,
             "envoy.filters.listener.http_inspector" => inspect.http = true,
-            // Said by `use_original_dst` where it matters; every redirected connection is asked.
-            "envoy.filters.listener.original_dst" => {}
+            ORIGINAL_DST => {}
             other => {
                 return Err(Invalid::new(format!("{other} is not supported")))
                     .at(&format!("listener_filters[{index}]"));
