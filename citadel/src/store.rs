@@ -62,7 +62,12 @@ pub(crate) fn read_authority(directory: &Path) -> Result<Authority, AuthorityErr
     if !revocations.exists() {
         return Ok(authority);
     }
-    authority.revoking(read(&revocations)?, &revocations.display().to_string())
+    let lists = read(&revocations)?;
+    // Empty, it says that nothing is revoked, as its absence does.
+    if lists.is_empty() {
+        return Ok(authority);
+    }
+    authority.revoking(lists, &revocations.display().to_string())
 }
 
 fn make_root(directory: &Path) -> Result<(), AuthorityError> {
@@ -133,6 +138,8 @@ mod tests {
     #[test]
     fn revocation_lists_that_nobody_could_read_are_refused() {
         let dir = tempfile::tempdir().unwrap();
+        assert!(open(dir.path()).unwrap().0.crl_pem().is_none());
+        write(&dir.path().join(REVOCATIONS), "", 0o644).unwrap();
         assert!(open(dir.path()).unwrap().0.crl_pem().is_none());
         write(&dir.path().join(REVOCATIONS), "revoked: all", 0o644).unwrap();
         let Err(error) = open(dir.path()) else { panic!("it was taken") };

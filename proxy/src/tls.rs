@@ -4,6 +4,7 @@
 mod source;
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,9 +63,7 @@ impl Secrets {
     /// The file of revocation lists that counts for roots: the configuration's, or for the mesh's own its authority's.
     fn crl(&self, roots: Option<&SecretName>, said: Option<&Name>) -> Option<Name> {
         let of_mesh = roots == Some(&SecretName::MeshRoots);
-        // A file that cannot be asked for is not taken to be none.
-        let is_there = |file: &&Name| Path::new(&***file).try_exists().unwrap_or(true);
-        said.or_else(|| self.authority_crl.as_ref().filter(|file| of_mesh && is_there(file))).cloned()
+        said.or_else(|| self.authority_crl.as_ref().filter(|file| of_mesh && revokes(file))).cloned()
     }
 
     /// How to open TLS to an endpoint.
@@ -107,6 +106,15 @@ impl Secrets {
             tls12_only: settings.tls12_only,
         };
         get_or_build(&self.servers, key, from, |key| server(snapshot, key))
+    }
+}
+
+/// True if the authority's file has lists: while nothing is revoked it is missing, or empty, as Istio's istiod writes it. One
+/// that cannot be asked for is not taken to be either.
+fn revokes(file: &str) -> bool {
+    match std::fs::metadata(file) {
+        Ok(file) => file.len() > 0,
+        Err(error) => error.kind() != ErrorKind::NotFound,
     }
 }
 

@@ -133,7 +133,7 @@ impl Held {
         let mut good = true;
         for namespace in namespaces.iter().filter(|namespace| !NOT_IN.contains(&&***namespace)) {
             let there = self.maps.get(&**namespace);
-            if there.and_then(|map| map.data.as_ref()).unwrap_or(&BTreeMap::new()) == data {
+            if there.is_some_and(|map| says(map, data)) || there.is_none() && data.is_empty() {
                 continue;
             }
             match write(what, client, namespace, there, data).await {
@@ -148,6 +148,12 @@ impl Held {
         }
         good
     }
+}
+
+/// True if a ConfigMap says what it should. An empty entry is none: Istio's istiod, beside which this one may stand, writes
+/// one where nothing is revoked, and would write it again for ever.
+fn says(map: &ConfigMap, data: &BTreeMap<String, String>) -> bool {
+    map.data.iter().flatten().filter(|(_, text)| !text.is_empty()).eq(data)
 }
 
 /// True if the namespace is being deleted.
@@ -171,5 +177,21 @@ async fn write(
             let metadata = ObjectMeta { name: Some(what.name().to_owned()), labels, ..Default::default() };
             maps.create(&PostParams::default(), &ConfigMap { metadata, data, ..Default::default() }).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_entry_is_none() {
+        let entries = |text: &str| BTreeMap::from([("ca-crl.pem".to_owned(), text.to_owned())]);
+        let map = |data| ConfigMap { data, ..ConfigMap::default() };
+        assert!(says(&map(None), &BTreeMap::new()));
+        assert!(says(&map(Some(entries(""))), &BTreeMap::new()));
+        assert!(says(&map(Some(entries("a list"))), &entries("a list")));
+        assert!(!says(&map(Some(entries(""))), &entries("a list")));
+        assert!(!says(&map(Some(entries("a list"))), &BTreeMap::new()), "it is emptied");
     }
 }

@@ -173,6 +173,10 @@ async fn a_workload_that_the_meshs_authority_has_revoked_is_let_in_no_more() {
     put(&crl, &authority.revokes(&[REVOKED]));
     assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_none());
     assert!(ask(&mut open(&authority, GOOD, 18_111).await).await.is_some());
+    put(&crl, "");
+    assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_some(), "an empty list revokes nothing");
+    put(&crl, &authority.revokes(&[REVOKED]));
+    assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_none());
     std::fs::remove_file(&crl).unwrap();
     assert!(ask(&mut open(&authority, REVOKED, 18_111).await).await.is_some(), "nothing is revoked any more");
     process.end().await.unwrap();
