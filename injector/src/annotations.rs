@@ -12,14 +12,14 @@ use crate::proxy_config::{self, ProxyConfig};
 use crate::refusal::Refusal;
 use crate::template::Template;
 
-pub(crate) use catalogue::{did_you_mean, is_read};
+pub(crate) use catalogue::{did_you_mean, is_read, is_without_effect};
 
 pub(crate) const STATUS: &str = "sidecar.istio.io/status";
 pub(crate) const OVERRIDES: &str = "proxy.istio.io/overrides";
 pub(crate) const PROXY_IMAGE: &str = "sidecar.istio.io/proxyImage";
 pub(crate) const PROXY_IMAGE_TYPE: &str = "sidecar.istio.io/proxyImageType";
 const USER_VOLUME: &str = "sidecar.istio.io/userVolume";
-const PROXY_CONFIG: &str = "proxy.istio.io/config";
+pub(crate) const PROXY_CONFIG: &str = "proxy.istio.io/config";
 
 /// What the annotations of a pod ask for; `None` where they do not say.
 #[derive(Clone, Debug, Default)]

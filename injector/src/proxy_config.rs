@@ -43,6 +43,7 @@ impl ProxyConfig {
                 ("proxyMetadata", Value::Object(metadata)) => {
                     json::object_in(&mut self.0, "proxyMetadata").extend(metadata);
                 }
+                (field, _) if fields::WITHOUT_EFFECT.contains(&field) => {}
                 (_, value) => drop(self.0.insert(field, value)),
             }
         }
@@ -84,6 +85,11 @@ impl ProxyConfig {
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(&self.0).unwrap_or_default()
     }
+}
+
+/// The fields of a layer that are taken though they do nothing here.
+pub(crate) fn without_effect(layer: &Object) -> impl Iterator<Item = &str> {
+    layer.keys().map(String::as_str).filter(|field| fields::WITHOUT_EFFECT.contains(field))
 }
 
 /// Everything that is wrong with one layer, as `<field>: <sentence>`.

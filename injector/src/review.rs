@@ -97,10 +97,11 @@ fn answer(version: &str, uid: &str, outcome: &Outcome) -> Value {
 const REFUSED: &str = "the sidecar cannot be injected: ";
 
 impl fmt::Display for Outcome {
-    /// For the log: `injected`, or why not.
+    /// For the log: `injected`, with what its owner should know, or why not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Injected(_) => f.write_str("injected"),
+            Self::Injected(injection) if injection.warnings.is_empty() => f.write_str("injected"),
+            Self::Injected(injection) => write!(f, "injected, with warnings: {}", injection.warnings.join("; ")),
             Self::LeftAlone(reason) => write!(f, "left alone: {reason}"),
             Self::Refused(refusal) => write!(f, "refused: {refusal}"),
         }

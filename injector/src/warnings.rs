@@ -2,16 +2,34 @@
 
 use serde_json::Value;
 
+use crate::annotations::{self, PROXY_CONFIG};
 use crate::json::Object;
 use crate::plan::Plan;
 use crate::pod::{self, Pod};
+use crate::proxy_config::{self, ProxyConfig};
 use crate::template::{Template, USER};
 
 /// Warnings about a pod, before anything is added.
 pub(crate) fn of(plan: &Plan<'_>, pod: &Pod) -> Vec<String> {
-    if plan.template == Template::Gateway {
-        return Vec::new();
-    }
+    let past_the_proxy = if plan.template == Template::Gateway { Vec::new() } else { past_the_proxy(pod) };
+    without_effect(pod).into_iter().chain(past_the_proxy).collect()
+}
+
+/// What chooses among Envoy's statistics.
+fn without_effect(pod: &Pod) -> Vec<String> {
+    let single = pod.annotations.keys().filter(|name| annotations::is_without_effect(name)).cloned();
+    let layer = pod.annotations.get(PROXY_CONFIG).and_then(|yaml| ProxyConfig::layer(yaml).ok()).unwrap_or_default();
+    let fields = proxy_config::without_effect(&layer).map(|field| format!("{PROXY_CONFIG}: {field}"));
+    single
+        .chain(fields)
+        .map(|what| {
+            format!("{what} has no effect: it chooses among Envoy's statistics, of which the proxy keeps those of circuit breakers")
+        })
+        .collect()
+}
+
+/// Containers that run as the proxy's own user.
+fn past_the_proxy(pod: &Pod) -> Vec<String> {
     let own = |context: Option<&Value>| context?.get("runAsUser")?.as_u64();
     let of_pod = own(pod.spec().get("securityContext"));
     let runs_as_proxy = |container: &&Object| {

@@ -3,6 +3,7 @@
 
 mod dump;
 mod pages;
+mod stats;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use crate::app_health::Application;
 use crate::config::Node;
 use crate::record::Registry;
+use crate::upstream::Shared;
 use crate::xds::Config;
 
 /// What the pages show.
@@ -26,6 +28,8 @@ pub struct State {
     pub config: Config,
     /// Metrics.
     pub registry: Registry,
+    /// What is under way towards others.
+    pub upstreams: Arc<Shared>,
     /// Whether the proxy is ready.
     pub readiness: Readiness,
     /// Whether it drains.
@@ -77,6 +81,7 @@ pub async fn serve(addresses: &Addresses, state: State) -> Result<()> {
         .route("/clusters", get(pages::clusters))
         .route("/listeners", get(pages::listeners))
         .route("/server_info", get(pages::server_info))
+        .route("/stats", get(stats::page))
         .route("/logging", post(pages::logging))
         .route("/quitquitquit", post(pages::quit));
     open(addresses.admin, admin, &state).await?;

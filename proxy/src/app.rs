@@ -46,6 +46,7 @@ pub fn run(settings: Settings, end: impl Future<Output = std::io::Result<()>>) -
         let state = admin::State {
             config: config.clone(),
             registry: registry.clone(),
+            upstreams: shared.clone(),
             readiness: readiness.clone(),
             drain: drain.clone(),
             trigger: trigger.clone(),

@@ -23,7 +23,7 @@ use crate::model::{Cluster, Discovery, Endpoint, EndpointSet, LbPolicy, Snapshot
 
 pub use health::Outcome;
 pub use host::Host;
-pub use limits::{Breakers, Permit};
+pub use limits::{Breakers, Permit, Usage, What};
 pub use shared::Shared;
 
 use view::View;

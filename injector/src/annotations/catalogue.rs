@@ -60,17 +60,26 @@ const UNSERVED: &[(&str, &str)] = &[
     ("sidecar.istio.io/bootstrapOverride", "the proxy has no bootstrap that could be overridden"),
     ("sidecar.istio.io/enableCoreDump", "the proxy writes no core dumps"),
     ("sidecar.istio.io/extraStatTags", STATS),
-    ("sidecar.istio.io/statsCompression", STATS),
-    ("sidecar.istio.io/statsEvictionInterval", STATS),
-    ("sidecar.istio.io/statsFlushInterval", STATS),
     ("sidecar.istio.io/statsHistogramBins", STATS),
     ("sidecar.istio.io/statsHistogramBuckets", STATS),
-    ("sidecar.istio.io/statsInclusionPrefixes", STATS),
-    ("sidecar.istio.io/statsInclusionRegexps", STATS),
-    ("sidecar.istio.io/statsInclusionSuffixes", STATS),
 ];
 
-const STATS: &str = "the proxy has Istio's metrics, and none of Envoy's to select or shape; remove it";
+const STATS: &str = "the proxy has Istio's metrics, in Istio's shape; remove it";
+
+/// What chooses among Envoy's statistics: where there are none a pod is right all the same.
+const WITHOUT_EFFECT: &[&str] = &[
+    "sidecar.istio.io/statsCompression",
+    "sidecar.istio.io/statsEvictionInterval",
+    "sidecar.istio.io/statsFlushInterval",
+    "sidecar.istio.io/statsInclusionPrefixes",
+    "sidecar.istio.io/statsInclusionRegexps",
+    "sidecar.istio.io/statsInclusionSuffixes",
+];
+
+/// True for an annotation that is taken though it does nothing here.
+pub(crate) fn is_without_effect(name: &str) -> bool {
+    WITHOUT_EFFECT.contains(&name)
+}
 
 /// True if the injector looks at annotations of this name.
 pub(crate) fn is_read(name: &str) -> bool {
@@ -88,7 +97,7 @@ pub(super) fn check(name: &str, value: &str) -> Result<Option<&'static str>, Str
     if let Some((_, because)) = UNSERVED.iter().find(|(unserved, _)| *unserved == name) {
         return if value == "false" { Ok(None) } else { Err(format!("is not served: {because}")) };
     }
-    if !is_read(name) {
+    if !is_read(name) || is_without_effect(name) {
         return Ok(None);
     }
     Err(match did_you_mean(name, SERVED) {
@@ -126,12 +135,14 @@ mod tests {
             check("traffic.sidecar.istio.io/excludeOutboundPort", "1").unwrap_err(),
             "there is no such annotation; did you mean traffic.sidecar.istio.io/excludeOutboundPorts?"
         );
+        assert_eq!(check("sidecar.istio.io/statsInclusionPrefixes", "cluster"), Ok(None));
         assert!(check("sidecar.istio.io/bootstrapOverride", "map").unwrap_err().starts_with("is not served"));
     }
 
     #[test]
     fn every_name_is_in_one_list_only() {
-        assert!(UNSERVED.iter().all(|(name, _)| !SERVED.contains(name)));
+        assert!(UNSERVED.iter().all(|(name, _)| !SERVED.contains(name) && !is_without_effect(name)));
+        assert!(SERVED.iter().all(|name| !is_without_effect(name)));
         assert!(SERVED.is_sorted());
     }
 }

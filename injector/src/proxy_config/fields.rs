@@ -38,7 +38,6 @@ const UNSERVED: &[&str] = &[
     "privateKeyProvider",
     "proxyBootstrapTemplatePath",
     "proxyHeaders",
-    "proxyStatsMatcher",
     "readinessProbe",
     "runtimeValues",
     "sds",
@@ -50,6 +49,9 @@ const UNSERVED: &[&str] = &[
     "tracingServiceName",
     "zipkinAddress",
 ];
+
+/// Fields that choose among Envoy's statistics, of which there are none here: a pod is right all the same.
+pub(super) const WITHOUT_EFFECT: &[&str] = &["proxyStatsMatcher"];
 
 /// Variables that ask for a feature that is not served, and the settings of them that do not.
 const UNSERVED_METADATA: &[(&str, &[&str])] = &[
@@ -123,6 +125,7 @@ pub(super) fn check(field: &str, value: &Value) -> Vec<String> {
     }
     let problem = match SERVED.iter().find(|(name, _)| *name == field) {
         Some((_, check)) => check(value).err(),
+        None if WITHOUT_EFFECT.contains(&field) => None,
         None if UNSERVED.contains(&field) => Some("is not served".to_owned()),
         None => {
             let known: Vec<&str> = SERVED.iter().map(|(name, _)| *name).chain(["proxyMetadata"]).collect();

@@ -31,9 +31,9 @@ fn annotations_are_refused_by_name() {
         ("sidecar.istio.io/interceptionMode", "NONE", "NONE is not served; use REDIRECT"),
         ("sidecar.istio.io/interceptionMode", "", "\"\" is no interception mode; use REDIRECT"),
         (
-            "sidecar.istio.io/statsInclusionPrefixes",
+            "sidecar.istio.io/statsHistogramBuckets",
             "x",
-            "is not served: the proxy has Istio's metrics, and none of Envoy's to select or shape; remove it",
+            "is not served: the proxy has Istio's metrics, in Istio's shape; remove it",
         ),
         (
             "sidecar.istio.io/bootstrapOverride",

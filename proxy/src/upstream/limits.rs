@@ -1,17 +1,24 @@
 //! Circuit breakers: how much of a cluster's work may be under way, over all workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::model::CircuitBreakers;
 
-/// What is under way now, shared by all workers.
+/// What is under way in a cluster, shared by all workers.
 #[derive(Debug, Default)]
-pub(super) struct Usage {
-    connections: AtomicU32,
-    pending: AtomicU32,
-    requests: AtomicU32,
-    retries: AtomicU32,
+pub struct Usage {
+    connections: Gauge,
+    pending: Gauge,
+    requests: Gauge,
+    retries: Gauge,
+}
+
+/// What of one kind is under way now, as far as it has a limit, and how often there was no more room.
+#[derive(Debug, Default)]
+struct Gauge {
+    now: AtomicU32,
+    overflowed: AtomicU64,
 }
 
 /// A cluster's limits with what is under way.
@@ -26,16 +33,31 @@ pub struct Breakers {
 #[must_use = "the permit ends when it is dropped"]
 pub struct Permit(Option<(Arc<Usage>, What)>);
 
+/// A kind of work that can have a limit.
 #[derive(Clone, Copy, Debug)]
-enum What {
+pub enum What {
+    /// A connection.
     Connection,
+    /// A request that waits for a connection.
     Pending,
+    /// A request in flight.
     Request,
+    /// A retry in flight.
     Retry,
 }
 
 impl Usage {
-    fn counter(&self, what: What) -> &AtomicU32 {
+    /// How much is under way now. What has no limit is not counted.
+    pub fn now(&self, what: What) -> u32 {
+        self.gauge(what).now.load(Ordering::Relaxed)
+    }
+
+    /// How often there was no room for more.
+    pub fn overflowed(&self, what: What) -> u64 {
+        self.gauge(what).overflowed.load(Ordering::Relaxed)
+    }
+
+    fn gauge(&self, what: What) -> &Gauge {
         match what {
             What::Connection => &self.connections,
             What::Pending => &self.pending,
@@ -46,7 +68,7 @@ impl Usage {
 }
 
 impl Breakers {
-    pub(super) fn new(usage: Arc<Usage>, limits: CircuitBreakers) -> Self {
+    pub(crate) fn new(usage: Arc<Usage>, limits: CircuitBreakers) -> Self {
         Self { usage, limits }
     }
 
@@ -73,7 +95,7 @@ impl Breakers {
     pub fn try_retry(&self) -> Option<Permit> {
         let limit = match self.limits.retry_budget {
             Some((percent, least)) => {
-                let requests = self.usage.requests.load(Ordering::Relaxed);
+                let requests = self.usage.now(What::Request);
                 ((f64::from(requests) * percent / 100.0) as u32).max(least)
             }
             None => self.limits.max_retries,
@@ -87,9 +109,12 @@ impl Breakers {
     }
 
     fn count(&self, what: What, limit: u32) -> Option<Permit> {
-        let counter = self.usage.counter(what);
+        let gauge = self.usage.gauge(what);
         let more = |used: u32| (used < limit).then(|| used + 1);
-        counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        if gauge.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            gauge.overflowed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         Some(Permit(Some((self.usage.clone(), what))))
     }
 }
@@ -97,7 +122,7 @@ impl Breakers {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((usage, what)) = &self.0 {
-            usage.counter(*what).fetch_sub(1, Ordering::Relaxed);
+            usage.gauge(*what).now.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -119,6 +144,7 @@ mod tests {
         let breakers = Breakers::new(Arc::default(), CircuitBreakers { max_requests: 2, ..UNLIMITED });
         let (first, _second) = (breakers.try_request().unwrap(), breakers.try_request().unwrap());
         assert!(breakers.try_request().is_none());
+        assert_eq!((breakers.usage.now(What::Request), breakers.usage.overflowed(What::Request)), (2, 1));
         drop(first);
         assert!(breakers.try_request().is_some());
         assert!((0..100).all(|_| breakers.try_connection().is_some()));

@@ -72,6 +72,11 @@ impl Shared {
         shared(&mut self.usage.lock(), cluster.clone())
     }
 
+    /// What is under way in a cluster that some worker has met.
+    pub fn usage_of(&self, cluster: &str) -> Option<Arc<Usage>> {
+        self.usage.lock().get(cluster).and_then(Weak::upgrade)
+    }
+
     /// The record of an address.
     pub(super) fn health_of(&self, address: SocketAddr) -> Arc<Health> {
         shared(&mut self.health.lock(), address)
