@@ -90,7 +90,7 @@ pub async fn open(
                 return Ok(Opened { stream, pick, _permit: permit });
             }
             Err(fault) => {
-                pick.report(Outcome::LocalFailure);
+                pick.unreached(&fault);
                 let address = pick.endpoint().address;
                 if tried.contains(&address) || tried.len() + 1 == TRIES {
                     return Err(fault);

@@ -247,6 +247,16 @@ impl Pick {
     }
 }
 
+impl Pick {
+    /// Tells passive health that there is no connection. That a limit of the cluster was met says nothing of the endpoint
+    /// (Envoy's outlier detection ignores overflow, too).
+    pub fn unreached(&self, fault: &Fault) {
+        if fault.cause != Cause::Overflow {
+            self.report(Outcome::LocalFailure);
+        }
+    }
+}
+
 impl Upstream {
     /// Ejects an endpoint, unless too many of the cluster are already out.
     fn eject(&self, health: &health::Health, rule: &crate::model::OutlierDetection) {

@@ -184,7 +184,7 @@ impl<'a> Attempts<'a> {
         let mut client = match reached {
             Ok(client) => client,
             Err(fault) => {
-                pick.report(Outcome::LocalFailure);
+                pick.unreached(&fault);
                 return Err(fault.into());
             }
         };

@@ -7,7 +7,7 @@ use futures::future::{Either, select};
 
 use crate::fault::Fault;
 use crate::pool::Client;
-use crate::upstream::{Outcome, Pick};
+use crate::upstream::Pick;
 
 /// An endpoint that is there is reached by then. One that is gone without a word, as a killed pod's address, is not.
 const HEAD_START: Duration = Duration::from_secs(1);
@@ -47,12 +47,12 @@ async fn race(
     match select(connecting, racing).await {
         Either::Left((Ok(client), _)) => (Winner::First, Ok(client)),
         Either::Right((Ok(client), _)) => (Winner::Second, Ok(client)),
-        Either::Left((Err(_), racing)) => {
-            first.report(Outcome::LocalFailure);
+        Either::Left((Err(fault), racing)) => {
+            first.unreached(&fault);
             (Winner::Second, racing.await)
         }
-        Either::Right((Err(_), connecting)) => {
-            second.report(Outcome::LocalFailure);
+        Either::Right((Err(fault), connecting)) => {
+            second.unreached(&fault);
             (Winner::First, connecting.await)
         }
     }

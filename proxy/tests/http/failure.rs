@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weft_proxy::model::*;
 
-use crate::world::{Setting, run, target};
+use crate::world::{Setting, ejects_at_once, run, target};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -195,6 +195,7 @@ fn requests_wait_for_a_connection_within_the_limits() {
     let change = |setting: &mut Setting| {
         setting.cluster.breakers.max_connections = 1;
         setting.cluster.breakers.max_pending = 1;
+        setting.cluster.outlier = Some(ejects_at_once());
     };
     run(change, |world| async move {
         let (mut first, mut second, mut third) = (world.connect().await, world.connect().await, world.connect().await);
@@ -210,6 +211,11 @@ fn requests_wait_for_a_connection_within_the_limits() {
         first.read_to("ok").await;
         origin.read_head().await;
         origin.send(OK).await;
+        // A limit that was met says nothing of the endpoint: it is not ejected.
+        first.send(GET).await;
+        origin.read_head().await;
+        origin.send(OK).await;
+        first.read_to("ok").await;
     });
 }
 

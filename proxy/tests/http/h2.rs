@@ -8,9 +8,9 @@ use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use weft_proxy::model::{OutlierDetection, RetryOn, RetryPolicy, RouteAction, UpstreamProtocol};
+use weft_proxy::model::{RetryOn, RetryPolicy, RouteAction, UpstreamProtocol};
 
-use crate::world::{Setting, World, run, target};
+use crate::world::{Setting, World, ejects_at_once, run, target};
 
 fn upstream_http2(setting: &mut Setting) {
     setting.cluster.http.protocol = UpstreamProtocol::Http2;
@@ -373,16 +373,7 @@ fn a_head_that_is_too_large_is_told_so() {
 fn an_endpoint_is_judged_by_the_trailers_of_grpc() {
     let judge = |setting: &mut Setting| {
         upstream_http2(setting);
-        setting.cluster.outlier = Some(OutlierDetection {
-            consecutive_5xx: 1,
-            consecutive_gateway: 0,
-            consecutive_local: 0,
-            split_local: false,
-            interval: Duration::from_secs(60),
-            base_ejection: Duration::from_secs(60),
-            max_ejection: Duration::from_secs(60),
-            max_ejection_percent: 100,
-        });
+        setting.cluster.outlier = Some(ejects_at_once());
     };
     run(judge, |world| async move {
         let mut client = client(&world).await;

@@ -308,3 +308,17 @@ fn connection() -> HttpConnection {
         max_head: 60 * 1024,
     }
 }
+
+/// Passive health that lets go of an endpoint at its first failure.
+pub fn ejects_at_once() -> OutlierDetection {
+    OutlierDetection {
+        consecutive_5xx: 1,
+        consecutive_gateway: 0,
+        consecutive_local: 0,
+        split_local: false,
+        interval: Duration::from_secs(60),
+        base_ejection: Duration::from_secs(60),
+        max_ejection: Duration::from_secs(60),
+        max_ejection_percent: 100,
+    }
+}
