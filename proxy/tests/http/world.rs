@@ -310,7 +310,7 @@ fn connection() -> HttpConnection {
 }
 
 /// Passive health that lets go of an endpoint at its first failure.
-pub fn ejects_at_once() -> OutlierDetection {
+pub(crate) fn ejects_at_once() -> OutlierDetection {
     OutlierDetection {
         consecutive_5xx: 1,
         consecutive_gateway: 0,
