@@ -59,11 +59,8 @@ pub(crate) fn read_authority(directory: &Path) -> Result<Authority, AuthorityErr
         &directory.display().to_string(),
     )?;
     let revocations = directory.join(REVOCATIONS);
-    if !revocations.exists() {
-        return Ok(authority);
-    }
-    let lists = read(&revocations)?;
-    // Empty, it says that nothing is revoked, as its absence does.
+    let lists = if revocations.exists() { read(&revocations)? } else { String::new() };
+    // An empty file says that nothing is revoked, as none does.
     if lists.is_empty() {
         return Ok(authority);
     }

@@ -6,20 +6,20 @@ use crate::annotations::{self, PROXY_CONFIG};
 use crate::json::Object;
 use crate::plan::Plan;
 use crate::pod::{self, Pod};
-use crate::proxy_config::{self, ProxyConfig};
+use crate::proxy_config;
 use crate::template::{Template, USER};
 
 /// Warnings about a pod, before anything is added.
 pub(crate) fn of(plan: &Plan<'_>, pod: &Pod) -> Vec<String> {
     let past_the_proxy = if plan.template == Template::Gateway { Vec::new() } else { past_the_proxy(pod) };
-    without_effect(pod).into_iter().chain(past_the_proxy).collect()
+    without_effect(plan, pod).into_iter().chain(past_the_proxy).collect()
 }
 
 /// What chooses among Envoy's statistics.
-fn without_effect(pod: &Pod) -> Vec<String> {
+fn without_effect(plan: &Plan<'_>, pod: &Pod) -> Vec<String> {
     let single = pod.annotations.keys().filter(|name| annotations::is_without_effect(name)).cloned();
-    let layer = pod.annotations.get(PROXY_CONFIG).and_then(|yaml| ProxyConfig::layer(yaml).ok()).unwrap_or_default();
-    let fields = proxy_config::without_effect(&layer).map(|field| format!("{PROXY_CONFIG}: {field}"));
+    let fields = plan.asks.config.iter().flat_map(proxy_config::without_effect);
+    let fields = fields.map(|field| format!("{PROXY_CONFIG}: {field}"));
     single
         .chain(fields)
         .map(|what| {

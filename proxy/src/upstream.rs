@@ -245,9 +245,7 @@ impl Pick {
             self.upstream.eject(health, rule);
         }
     }
-}
 
-impl Pick {
     /// Tells passive health that there is no connection. That a limit of the cluster was met says nothing of the endpoint
     /// (Envoy's outlier detection ignores overflow, too).
     pub fn unreached(&self, fault: &Fault) {

@@ -133,7 +133,7 @@ impl Held {
         let mut good = true;
         for namespace in namespaces.iter().filter(|namespace| !NOT_IN.contains(&&***namespace)) {
             let there = self.maps.get(&**namespace);
-            if there.is_some_and(|map| says(map, data)) || there.is_none() && data.is_empty() {
+            if says(there, data) {
                 continue;
             }
             match write(what, client, namespace, there, data).await {
@@ -150,10 +150,11 @@ impl Held {
     }
 }
 
-/// True if a ConfigMap says what it should. An empty entry is none: Istio's istiod, beside which this one may stand, writes
+/// True if a ConfigMap, or that there is none, says what it should. An empty entry is none: Istio's istiod, beside which this one may stand, writes
 /// one where nothing is revoked, and would write it again for ever.
-fn says(map: &ConfigMap, data: &BTreeMap<String, String>) -> bool {
-    map.data.iter().flatten().filter(|(_, text)| !text.is_empty()).eq(data)
+fn says(map: Option<&ConfigMap>, data: &BTreeMap<String, String>) -> bool {
+    let said = map.and_then(|map| map.data.as_ref()).into_iter().flatten();
+    said.filter(|(_, text)| !text.is_empty()).eq(data)
 }
 
 /// True if the namespace is being deleted.
@@ -187,11 +188,13 @@ mod tests {
     #[test]
     fn an_empty_entry_is_none() {
         let entries = |text: &str| BTreeMap::from([("ca-crl.pem".to_owned(), text.to_owned())]);
-        let map = |data| ConfigMap { data, ..ConfigMap::default() };
-        assert!(says(&map(None), &BTreeMap::new()));
-        assert!(says(&map(Some(entries(""))), &BTreeMap::new()));
-        assert!(says(&map(Some(entries("a list"))), &entries("a list")));
-        assert!(!says(&map(Some(entries(""))), &entries("a list")));
-        assert!(!says(&map(Some(entries("a list"))), &BTreeMap::new()), "it is emptied");
+        let (nothing, list) = (BTreeMap::new(), entries("a list"));
+        let map_says = |said, wanted| says(Some(&ConfigMap { data: said, ..ConfigMap::default() }), wanted);
+        assert!(says(None, &nothing) && !says(None, &list));
+        assert!(map_says(None, &nothing));
+        assert!(map_says(Some(entries("")), &nothing));
+        assert!(map_says(Some(list.clone()), &list));
+        assert!(!map_says(Some(entries("")), &list));
+        assert!(!map_says(Some(list.clone()), &nothing), "it is emptied");
     }
 }
