@@ -140,6 +140,7 @@ fn any(type_url: &str, message: &impl Message) -> Any {
 mod tests {
     use super::*;
     use crate::subscription::Subscription;
+    use crate::view::Concerned;
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 
     fn proxy(pod: &str) -> Arc<Known> {
@@ -161,7 +162,7 @@ mod tests {
         subscription.ask(name, true);
         let cluster = Cluster { name: name.to_owned(), ..Cluster::default() };
         let resource = Arc::new(crate::Resource::new(Kind::Cluster, &cluster));
-        subscription.lacking(1, None, [].iter(), |_| Some(resource.clone()));
+        subscription.lacking(1, Concerned::Anything, [].iter(), |_| Some(resource.clone()));
         subscription.taken(1);
         proxy.held.lock().insert(Kind::Cluster, subscription);
     }

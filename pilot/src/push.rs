@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::proxy::{Proxy, text_of};
 use crate::resource::Resource;
 use crate::subscription::{Lacking, Subscription};
-use crate::view::View;
+use crate::view::{Concerned, View};
 use crate::world::World;
 
 /// A proxy that names more than this is refused.
@@ -306,10 +306,11 @@ impl Connection {
         }
         request.resource_names_subscribe.iter().for_each(|name| subscription.ask(name, first));
         request.resource_names_unsubscribe.iter().for_each(|name| subscription.let_go(name));
-        if subscription.named(None).count() > MOST_NAMES {
+        let asks = !request.resource_names_subscribe.is_empty();
+        if asks && subscription.named(Concerned::Anything).count() > MOST_NAMES {
             return Err(Status::resource_exhausted("too many names"));
         }
-        Ok(first || !request.resource_names_subscribe.is_empty())
+        Ok(first || asks)
     }
 
     /// Adds what the proxy's resources mention to what it is sent, from kind to kind: what those mention that may be
@@ -321,7 +322,7 @@ impl Connection {
         let mut held = self.known.held.lock();
         for kind in [Kind::Listener, Kind::Route, Kind::VirtualHost, Kind::Cluster] {
             let Some(subscription) = held.get(&kind) else { continue };
-            let concerned = self.view.concerned().filter(|_| changed);
+            let concerned = if changed { self.view.concerned(kind) } else { Concerned::Anything };
             let names = subscription.named(concerned);
             let resources: Vec<_> = names.filter_map(|name| self.view.get(kind, name)).collect();
             for (kind, name) in resources.iter().flat_map(|resource| &resource.mentions) {
@@ -375,9 +376,9 @@ impl Connection {
         let mut held = self.known.held.lock();
         let subscription = held.get_mut(&kind)?;
         let view = &self.view;
-        let concerned = view.concerned().filter(|_| why == Why::Changed);
+        let concerned = if why == Why::Changed { view.concerned(kind) } else { Concerned::Anything };
         let get = |name: &str| view.get(kind, name).filter(|_| !hidden);
-        let lacking = subscription.lacking(self.nonce + 1, concerned, view.unasked(kind), get);
+        let lacking = subscription.lacking(self.nonce + 1, concerned, view.unasked(kind, concerned), get);
         if lacking.is_empty() && !(why == Why::First && subscription.is_unanswered()) {
             return None;
         }

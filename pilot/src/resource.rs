@@ -1,18 +1,20 @@
 //! Resources as they are served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use envoy_types::pb::google::protobuf::Any;
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use mesh_types::ClusterName;
 use prost::Message;
 
 use crate::kind::Kind;
 use crate::ordered::{Shape, ordered};
 
-/// One resource, encoded.
-#[derive(Clone, Debug, PartialEq)]
+/// One resource, encoded. Two are equal if they say the same, by version, to the same effect.
+#[derive(Clone, Debug)]
 pub struct Resource {
     /// What it says, by hash: equal versions are equal resources.
     pub version: u64,
@@ -22,6 +24,12 @@ pub struct Resource {
     pub mentions: Vec<(Kind, String)>,
     /// Hosts: while nothing changes that concerns these, it stays as it is.
     pub(crate) depends_on: Vec<Arc<str>>,
+}
+
+impl PartialEq for Resource {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version && self.mentions == other.mentions && self.depends_on == other.depends_on
+    }
 }
 
 impl Resource {
@@ -56,10 +64,11 @@ impl Resource {
     }
 }
 
-/// Everything that a proxy may see, by kind and name.
+/// Everything that a proxy may see, by kind and name. A copy shares what stays as it is, and a comparison passes over what
+/// is shared.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
-    tables: BTreeMap<Kind, BTreeMap<String, Arc<Resource>>>,
+    tables: BTreeMap<Kind, OrdMap<String, Arc<Resource>>>,
 }
 
 impl Resources {
@@ -70,9 +79,12 @@ impl Resources {
     }
 
     /// Removes those of a kind that `keep` does not pick by name.
-    pub fn retain(&mut self, kind: Kind, mut keep: impl FnMut(&str) -> bool) {
+    pub fn retain(&mut self, kind: Kind, keep: impl Fn(&str) -> bool) {
         if let Some(table) = self.tables.get_mut(&kind) {
-            table.retain(|name, _| keep(name));
+            let others: Vec<String> = table.keys().filter(|name| !keep(name)).cloned().collect();
+            for name in others {
+                table.remove(&name);
+            }
         }
     }
 
@@ -91,5 +103,17 @@ impl Resources {
     /// All of a kind.
     pub fn all(&self, kind: Kind) -> impl Iterator<Item = (&String, &Arc<Resource>)> {
         self.tables.get(&kind).into_iter().flatten()
+    }
+
+    /// Names of a kind that are not the same in both.
+    pub(crate) fn differing(&self, other: &Self, kind: Kind) -> BTreeSet<String> {
+        let none = OrdMap::new();
+        let [one, other] = [self, other].map(|resources| resources.tables.get(&kind).unwrap_or(&none));
+        let names = one.diff(other).map(|item| match item {
+            DiffItem::Add(name, _) | DiffItem::Remove(name, _) | DiffItem::Update { new: (name, _), .. } => {
+                name.clone()
+            }
+        });
+        names.collect()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::kind::Kind;
 use crate::resource::Resource;
+use crate::view::Concerned;
 use crate::world::Hosts;
 
 /// A proxy's subscription to one type.
@@ -169,13 +170,21 @@ impl Subscription {
         }
     }
 
-    /// What is sent by name; of this, if only some hosts are concerned, what may be different.
-    pub(crate) fn named(&self, concerned: Option<&Hosts>) -> impl Iterator<Item = &str> {
-        let named = self.entries.iter().filter(|(_, entry)| entry.why != Why::Unasked);
-        named.map(|(name, entry)| (&**name, entry)).filter_map(move |(name, entry)| {
-            let stands = concerned.is_some_and(|hosts| entry.stands(self.kind, name, hosts));
-            (!stands).then_some(name)
-        })
+    /// What is sent by name; of this, what may be different.
+    pub(crate) fn named<'a>(&'a self, concerned: Concerned<'a>) -> impl Iterator<Item = &'a str> {
+        self.in_doubt(concerned).filter(|(_, entry)| entry.why != Why::Unasked).map(|(name, _)| name)
+    }
+
+    /// What may be different.
+    fn in_doubt<'a>(&'a self, concerned: Concerned<'a>) -> Box<dyn Iterator<Item = (&'a str, &'a Entry)> + 'a> {
+        let all = self.entries.iter().map(|(name, entry)| (&**name, entry));
+        match concerned {
+            Concerned::Anything => Box::new(all),
+            Concerned::Hosts(hosts) => Box::new(all.filter(|(name, entry)| !entry.stands(self.kind, name, hosts))),
+            Concerned::Names(names) => {
+                Box::new(names.iter().filter_map(|name| Some((name.as_str(), self.entries.get(name.as_str())?))))
+            }
+        }
     }
 
     pub(crate) fn is_unanswered(&self) -> bool {
@@ -200,52 +209,55 @@ impl Subscription {
         self.entries.iter().map(|(name, entry)| entry.held(name))
     }
 
-    /// What the proxy lacks, which it has from now on. `unasked` is what a proxy that asks for everything is sent. If only
-    /// some hosts are `concerned`, nothing else is looked at. It goes out in the response of this nonce.
+    /// What the proxy lacks, which it has from now on. Nothing is looked at but what is `concerned`; `unasked` is what of
+    /// this a proxy that asks for everything is sent. It goes out in the response of this nonce.
     pub(crate) fn lacking<'a>(
         &mut self,
         response: u64,
-        concerned: Option<&Hosts>,
+        concerned: Concerned<'_>,
         unasked: impl Iterator<Item = &'a String>,
         get: impl Fn(&str) -> Option<Arc<Resource>>,
     ) -> Lacking {
-        let everything: BTreeSet<&str> =
-            if self.wildcard && concerned.is_none() { unasked.map(String::as_str).collect() } else { BTreeSet::new() };
+        let unasked: BTreeSet<&str> =
+            if self.wildcard { unasked.map(String::as_str).collect() } else { BTreeSet::new() };
+        let known = self.in_doubt(concerned).map(|(name, entry)| (Box::from(name), entry.why != Why::Unasked));
+        let new =
+            unasked.iter().filter(|name| !self.entries.contains_key(**name)).map(|name| (Box::from(*name), false));
+        let names: Vec<(Box<str>, bool)> = known.chain(new).collect();
         let mut lacking = Lacking::default();
-        self.entries.retain(|name, entry| {
-            if concerned.is_some_and(|hosts| entry.stands(self.kind, name, hosts)) {
-                return true;
-            }
-            let wanted = entry.why != Why::Unasked || everything.contains(&**name);
-            match get(name).filter(|_| wanted) {
-                Some(resource) => {
-                    entry.gone = false;
-                    if entry.version() == Some(resource.version) {
-                        entry.has = Has::Resource(resource);
-                    } else {
-                        lacking.resources.push((name.to_string(), resource.clone()));
-                        entry.send(resource, response);
-                    }
-                }
-                None => {
-                    entry.has = Has::Nothing;
-                    entry.taken = Taken::Yes;
-                    if !std::mem::replace(&mut entry.gone, true) {
-                        lacking.removed.push(name.to_string());
-                    }
-                }
-            }
-            entry.why != Why::Unasked || !entry.gone
-        });
-        for name in everything {
-            if !self.entries.contains_key(name)
-                && let Some(resource) = get(name)
-            {
-                self.entry(name).send(resource.clone(), response);
-                lacking.resources.push((name.to_owned(), resource));
-            }
+        for (name, is_named) in names {
+            let resource = get(&name).filter(|_| is_named || unasked.contains(&*name));
+            self.update(name, resource, response, &mut lacking);
         }
         lacking
+    }
+
+    /// A name stands for this resource, or for nothing.
+    fn update(&mut self, name: Box<str>, resource: Option<Arc<Resource>>, response: u64, lacking: &mut Lacking) {
+        match (resource, self.entries.get_mut(&name)) {
+            (Some(resource), Some(entry)) if entry.version() == Some(resource.version) => {
+                entry.gone = false;
+                entry.has = Has::Resource(resource);
+            }
+            (Some(resource), _) => {
+                let entry = self.entry(&name);
+                entry.gone = false;
+                entry.send(resource.clone(), response);
+                lacking.resources.push((name.into_string(), resource));
+            }
+            (None, Some(entry)) => {
+                entry.has = Has::Nothing;
+                entry.taken = Taken::Yes;
+                let was_gone = std::mem::replace(&mut entry.gone, true);
+                if entry.why == Why::Unasked {
+                    self.entries.remove(&name);
+                }
+                if !was_gone {
+                    lacking.removed.push(name.into_string());
+                }
+            }
+            (None, None) => {}
+        }
     }
 
     fn entry(&mut self, name: &str) -> &mut Entry {
@@ -270,7 +282,7 @@ mod tests {
 
     /// The edit is the response's nonce, too.
     fn lacking(subscription: &mut Subscription, unasked: &[String], edit: u64) -> (Vec<String>, Vec<String>) {
-        let Lacking { resources, removed } = subscription.lacking(edit, None, unasked.iter(), get(edit));
+        let Lacking { resources, removed } = subscription.lacking(edit, Concerned::Anything, unasked.iter(), get(edit));
         (resources.into_iter().map(|(name, _)| name).collect(), removed)
     }
 

@@ -1,5 +1,6 @@
 //! What one proxy may see of a world: all of it made at once, or, for a proxy that asks by name, what it asks for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::generate;
@@ -19,8 +20,25 @@ pub(crate) struct View {
     listeners: Arc<Resources>,
     /// Sent without being asked for, to this proxy.
     own: Resources,
-    /// Nothing is different from the view before but what depends on the hosts that the world says.
-    is_limited: bool,
+    changes: Changes,
+}
+
+/// What may be different from the view before.
+enum Changes {
+    Anything,
+    /// What depends on the hosts that the world says.
+    OfHosts,
+    /// These names.
+    Of(BTreeMap<Kind, BTreeSet<String>>),
+}
+
+/// Of one kind, what may be different from the view before.
+#[derive(Clone, Copy)]
+pub(crate) enum Concerned<'a> {
+    Anything,
+    /// What depends on these hosts.
+    Hosts(&'a Hosts),
+    Names(&'a BTreeSet<String>),
 }
 
 impl View {
@@ -31,7 +49,7 @@ impl View {
         let listeners =
             world.shelf.common(Part::Listeners, sight, || generate::listeners(&world, &proxy, &clusters).into());
         let own = generate::own(&world, &proxy);
-        Self { world, proxy, sight, clusters, listeners, own, is_limited: false }
+        Self { world, proxy, sight, clusters, listeners, own, changes: Changes::Anything }
     }
 
     /// Follows to a newer world.
@@ -50,32 +68,42 @@ impl View {
         };
         self.sight = world.shelf.sight(&self.proxy);
         // Of what is sent unasked to a proxy that asks for the rest, nothing depends on hosts.
-        self.is_limited = self.proxy.on_demand;
-        if !self.is_limited {
-            self.clusters = world.shelf.common(Part::Clusters, self.sight, || {
-                let mut clusters = (*self.clusters).clone();
-                generate::clusters_of(&world, &self.proxy, hosts, &mut clusters);
-                clusters.into()
-            });
-            self.listeners = world.shelf.common(Part::Listeners, self.sight, || {
-                let stay = only_instances
-                    && !generate::listeners_depend_on(&world, &self.proxy, hosts)
-                    && self.listeners.all(Kind::Cluster).next().is_none();
-                if stay {
-                    self.listeners.clone()
-                } else {
-                    generate::listeners(&world, &self.proxy, &self.clusters).into()
-                }
-            });
-        }
+        self.changes = match self.proxy.on_demand {
+            true => Changes::OfHosts,
+            false => self.follow_all(&world, hosts, only_instances),
+        };
         self.world = world;
     }
 
-    /// The hosts on which everything depends that is different from the view before; `None` if anything may be.
-    pub(crate) fn concerned(&self) -> Option<&Hosts> {
-        match &self.world.changed {
-            Changed::Hosts { hosts, .. } if self.is_limited => Some(hosts),
-            _ => None,
+    /// Brings what is sent unasked up to date, as far as it depends on hosts.
+    fn follow_all(&mut self, world: &World, hosts: &Hosts, only_instances: bool) -> Changes {
+        let clusters = world.shelf.common(Part::Clusters, self.sight, || {
+            let mut clusters = (*self.clusters).clone();
+            generate::clusters_of(world, &self.proxy, hosts, &mut clusters);
+            clusters.into()
+        });
+        let listeners = world.shelf.common(Part::Listeners, self.sight, || {
+            let stay = only_instances
+                && !generate::listeners_depend_on(world, &self.proxy, hosts)
+                && self.listeners.all(Kind::Cluster).next().is_none();
+            if stay { self.listeners.clone() } else { generate::listeners(world, &self.proxy, &clusters).into() }
+        });
+        let differing = |kind: Kind| {
+            let mut names = self.clusters.differing(&clusters, kind);
+            names.extend(self.listeners.differing(&listeners, kind));
+            (kind, names)
+        };
+        let differing = Kind::ALL.into_iter().map(differing).collect();
+        (self.clusters, self.listeners) = (clusters, listeners);
+        Changes::Of(differing)
+    }
+
+    /// What of a kind may be different from the view before.
+    pub(crate) fn concerned(&self, kind: Kind) -> Concerned<'_> {
+        match (&self.changes, &self.world.changed) {
+            (Changes::OfHosts, Changed::Hosts { hosts, .. }) => Concerned::Hosts(hosts),
+            (Changes::Of(names), _) => names.get(&kind).map_or(Concerned::Anything, Concerned::Names),
+            _ => Concerned::Anything,
         }
     }
 
@@ -118,9 +146,18 @@ impl View {
         self.parts().any(|part| part.get(kind, name).is_some())
     }
 
-    /// The names that are sent without being asked for.
-    pub(crate) fn unasked(&self, kind: Kind) -> impl Iterator<Item = &String> {
-        self.parts().flat_map(move |part| part.all(kind)).map(|(name, _)| name)
+    /// The names that are sent without being asked for, of those that are concerned. What depends on hosts is not sent so
+    /// to a proxy that asks by name.
+    pub(crate) fn unasked<'a>(
+        &'a self,
+        kind: Kind,
+        concerned: Concerned<'a>,
+    ) -> Box<dyn Iterator<Item = &'a String> + 'a> {
+        match concerned {
+            Concerned::Anything => Box::new(self.parts().flat_map(move |part| part.all(kind)).map(|(name, _)| name)),
+            Concerned::Hosts(_) => Box::new(std::iter::empty()),
+            Concerned::Names(names) => Box::new(names.iter().filter(move |name| self.is_unasked(kind, name))),
+        }
     }
 
     fn parts(&self) -> impl Iterator<Item = &Resources> {
@@ -133,6 +170,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::subscription::Subscription;
     use galley::Objects;
     use mesh_types::{NodeId, NodeKind};
 
@@ -212,7 +250,7 @@ status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True
     }
 
     fn named(view: &View, kind: Kind) -> Vec<String> {
-        view.unasked(kind).cloned().collect()
+        view.unasked(kind, Concerned::Anything).cloned().collect()
     }
 
     /// What is asked for by name is what a proxy that gets everything has, byte for byte.
@@ -229,7 +267,10 @@ status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True
             }
         }
         assert!(compared > 15, "{compared}");
-        assert!(asking.unasked(Kind::Cluster).all(|name| !name.contains('|')), "nothing that nobody asked for");
+        assert!(
+            asking.unasked(Kind::Cluster, Concerned::Anything).all(|name| !name.contains('|')),
+            "nothing that nobody asked for"
+        );
         for name in ["80/reviews", "80/reviews.default.svc", "80/10.96.0.12", "80/api.example.com"] {
             assert!(asking.get(Kind::VirtualHost, name).is_some(), "{name}");
         }
@@ -313,7 +354,29 @@ metadata: {name: us, labels: {topology.kubernetes.io/region: us}}
         }
     }
 
-    /// After each of these edits, what is kept is what would be made anew, in order or with worlds in between left out.
+    /// A subscription to everything of each kind, and to these names.
+    fn subscribed(names: &BTreeSet<(Kind, String)>) -> BTreeMap<Kind, Subscription> {
+        let open = |kind: Kind| {
+            let mut subscription = Subscription::new(kind);
+            subscription.open(true);
+            names.iter().filter(|(of, _)| *of == kind).for_each(|(_, name)| subscription.ask(name, true));
+            (kind, subscription)
+        };
+        Kind::ALL.into_iter().map(open).collect()
+    }
+
+    /// What a proxy holds once it was sent what it lacks.
+    fn held_after(view: &View, kind: Kind, subscription: &mut Subscription, nonce: u64) -> BTreeMap<String, u64> {
+        let concerned = view.concerned(kind);
+        let get = |name: &str| view.get(kind, name);
+        subscription.lacking(nonce, concerned, view.unasked(kind, concerned), get);
+        subscription.taken(nonce);
+        let held = subscription.held().filter_map(|held| Some((held.name.to_owned(), held.taken?.version)));
+        held.collect()
+    }
+
+    /// After each of these edits, what is kept is what would be made anew, in order or with worlds in between left out, and
+    /// so is what a proxy holds.
     #[test]
     fn following_gives_what_beginning_gives() {
         let (a, b) = (pod("a", "10.0.0.1"), pod("b", "10.0.0.2"));
@@ -380,12 +443,19 @@ spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
         };
         let mut names: BTreeSet<(Kind, String)> =
             asked.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
+        let names_asked = names.clone();
         let mut views: Vec<_> = [false, true]
             .into_iter()
             .flat_map(|on_demand| [1, 2].map(|every| (every, on_demand)))
             .collect::<Vec<_>>()
             .into_iter()
-            .map(|(every, on_demand)| (every, View::new(world.clone(), proxy(on_demand))))
+            .map(|(every, on_demand)| {
+                let (view, mut subscriptions) = (View::new(world.clone(), proxy(on_demand)), subscribed(&names));
+                subscriptions.iter_mut().for_each(|(kind, subscription)| {
+                    held_after(&view, *kind, subscription, 0);
+                });
+                (every, view, subscriptions)
+            })
             .collect();
         for (number, (yaml, few)) in edits.into_iter().enumerate() {
             let next = Arc::new(world.next(&objects(&yaml, Some(&world))));
@@ -396,7 +466,7 @@ spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
             names.extend(
                 Kind::ALL.into_iter().flat_map(|kind| named(&whole, kind).into_iter().map(move |name| (kind, name))),
             );
-            for (every, view) in &mut views {
+            for (every, view, subscriptions) in &mut views {
                 if number % *every != 0 {
                     continue;
                 }
@@ -409,6 +479,11 @@ spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
                 for kind in Kind::ALL {
                     let sent = |view: &View| named(view, kind).into_iter().collect::<BTreeSet<_>>();
                     assert_eq!(sent(view), sent(&fresh), "edit {number}: {kind:?}");
+                    let nonce = number as u64 + 1;
+                    let subscription = subscriptions.get_mut(&kind).unwrap();
+                    let held = held_after(view, kind, subscription, nonce);
+                    let holds = held_after(&fresh, kind, &mut subscribed(&names_asked).remove(&kind).unwrap(), nonce);
+                    assert_eq!(held, holds, "edit {number}, on demand {}: {kind:?}", view.is_on_demand());
                 }
             }
         }

@@ -161,6 +161,7 @@ fn under_way(all: &Subscriptions, kind: Kind) -> impl Iterator<Item = (&str, &Ar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::Concerned;
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 
     /// A proxy was sent these, and has taken all, or nothing yet.
@@ -169,7 +170,7 @@ mod tests {
             messages.iter().map(|(name, message)| (*name, Arc::new(Resource::new(kind, message)))).collect();
         let mut subscription = Subscription::new(kind);
         resources.keys().for_each(|name| subscription.ask(name, true));
-        subscription.lacking(1, None, [].iter(), |name| resources.get(name).cloned());
+        subscription.lacking(1, Concerned::Anything, [].iter(), |name| resources.get(name).cloned());
         if taken {
             subscription.taken(1);
         }
