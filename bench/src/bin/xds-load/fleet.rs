@@ -52,12 +52,18 @@ impl Fleet {
     /// Waits until so many have what they asked for.
     pub(crate) async fn configured(&mut self, count: usize) -> Result<()> {
         let mut waiting = count;
+        let mut lost = None;
         let deadline = Instant::now() + PATIENCE;
         while waiting > 0 {
             match timeout_at(deadline, self.events.recv()).await {
                 Ok(Some(Event::Configured)) => waiting -= 1,
                 Ok(Some(Event::Arrived(_))) => {}
-                Ok(None) | Err(_) => bail!("{waiting} of {count} proxies are not configured after {PATIENCE:?}"),
+                Ok(Some(Event::Lost(why))) => lost = Some(why),
+                Ok(None) | Err(_) => {
+                    let why = lost.map(|why| format!("; the last stream that was lost: {why}")).unwrap_or_default();
+                    let server = self.shared.server;
+                    bail!("{waiting} of {count} proxies are not configured by {server} after {PATIENCE:?}{why}");
+                }
             }
         }
         Ok(())
@@ -80,7 +86,7 @@ impl Fleet {
                     last = at;
                     waiting -= 1;
                 }
-                Ok(Some(Event::Configured)) => {}
+                Ok(Some(Event::Configured | Event::Lost(_))) => {}
                 Ok(None) | Err(_) => bail!("{waiting} proxies have not got the edit after {PATIENCE:?}"),
             }
         }

@@ -24,6 +24,8 @@ use super::world;
 const MOST: usize = 256 * 1024 * 1024;
 /// A lost stream is opened anew after so long.
 const AGAIN: Duration = Duration::from_millis(50);
+/// Whoever has not taken a connection after so long cannot be reached.
+const CONNECT: Duration = Duration::from_secs(5);
 /// Services that an application calls, besides the edited one.
 const CALLED: usize = 4;
 
@@ -42,6 +44,8 @@ pub(crate) enum Event {
     Configured,
     /// It has decoded what the marker is in.
     Arrived(Instant),
+    /// Its stream ended, or none could be opened, and why.
+    Lost(String),
 }
 
 /// What all proxies share.
@@ -81,18 +85,19 @@ impl Proxy {
     /// Follows the control plane, stream after stream.
     pub(crate) async fn run(mut self) {
         loop {
-            if let Err(error) = self.stream().await
-                && std::env::var_os("WEFT_BENCH_VERBOSE").is_some()
-            {
-                eprintln!("proxy of {}: {error:#}", world::name(self.service));
-            }
+            let why = match self.stream().await {
+                Ok(()) => "the server ended it".to_owned(),
+                Err(error) => format!("{error:#}"),
+            };
+            let _ = self.shared.events.send(Event::Lost(why));
             tokio::time::sleep(AGAIN).await;
         }
     }
 
     async fn stream(&mut self) -> Result<()> {
         self.configured = false;
-        let channel = Endpoint::from_shared(format!("http://{}", self.shared.server))?.connect().await?;
+        let server = Endpoint::from_shared(format!("http://{}", self.shared.server))?.connect_timeout(CONNECT);
+        let channel = server.connect().await?;
         let mut client = AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MOST);
         let (requests, receiver) = mpsc::channel(64);
         for first in self.held.open(self.node()) {
