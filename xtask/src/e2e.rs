@@ -12,7 +12,7 @@ mod node;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::arguments::Arguments;
 use crate::run::{cargo, root, step};
@@ -25,6 +25,8 @@ use docker::Docker;
 struct Request {
     filter: Option<String>,
     context: Option<String>,
+    /// What the nodes of the cluster that is made are made of, in place of what the pinned kind names.
+    node_image: Option<String>,
     keep: bool,
     down: bool,
 }
@@ -35,10 +37,14 @@ impl Request {
         let request = Self {
             filter: arguments.option("--filter")?,
             context: arguments.option("--context")?,
+            node_image: arguments.option("--node-image")?,
             keep: arguments.flag("--keep"),
             down: arguments.flag("--down"),
         };
         arguments.finish()?;
+        if request.context.is_some() && request.node_image.is_some() {
+            bail!("--node-image is for a cluster that is made, and --context names one that exists: give one of them");
+        }
         Ok(request)
     }
 }
@@ -74,7 +80,7 @@ fn reach(request: &Request) -> Result<(Cluster, Option<Cache>)> {
         return Ok((Cluster::Users(context.clone()), None));
     }
     let cache = Cache::open()?;
-    let docker = Docker::find(&cache, request.keep)?;
+    let docker = Docker::find(&cache, request.node_image.as_deref(), request.keep)?;
     Ok((Cluster::make(docker, request.keep)?, Some(cache)))
 }
 

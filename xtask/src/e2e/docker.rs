@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::cache::Cache;
 use super::daemon::{self, Daemon};
@@ -14,7 +14,7 @@ use crate::run::step;
 pub(crate) enum Docker {
     /// The user's, which has kind's own image.
     Users {
-        /// The pinned `kindest/node`.
+        /// The pinned `kindest/node`, or what was asked for.
         image: String,
         /// The user's kind, or ours.
         kind: PathBuf,
@@ -31,11 +31,16 @@ pub(crate) enum Docker {
 }
 
 impl Docker {
-    /// The user's docker where it answers and has or gets the nodes' image; else one of our own.
-    pub(crate) fn find(cache: &Cache, keep: bool) -> Result<Self> {
-        if let Some(image) = users_image()? {
+    /// The user's docker where it answers and has or gets the nodes' image; else one of our own, which makes it. An image
+    /// that is `asked` for has to be the user's docker's.
+    pub(crate) fn find(cache: &Cache, asked: Option<&str>, keep: bool) -> Result<Self> {
+        if let Some(image) = users_image(asked)? {
             return Ok(Self::Users { image, kind: kind(cache)? });
         }
+        if let Some(image) = asked {
+            bail!("--node-image {image}: no docker daemon that answers has it or can pull it");
+        }
+        println!("── The cluster runs on a docker daemon of our own, and its nodes on an image that is made here");
         let tools = daemon::tools(cache)?;
         let kind = kubernetes::kind(cache)?;
         let node = node::make(cache, &tools)?;
@@ -88,18 +93,18 @@ pub(crate) fn is_there() -> bool {
     answers("docker", &["info"])
 }
 
-/// The pinned image of the nodes, if the user's docker answers and has it or can pull it.
-fn users_image() -> Result<Option<String>> {
+/// The image of the nodes that is asked for, or the pinned one, if the user's docker answers and has it or can pull it.
+fn users_image(asked: Option<&str>) -> Result<Option<String>> {
     if !is_there() {
-        println!("── No docker daemon answers: the cluster runs on one of our own");
+        println!("── No docker daemon answers");
         return Ok(None);
     }
-    let image = pinned_image()?;
+    let image = asked.map_or_else(pinned_image, |image| Ok(image.to_owned()))?;
     let known = answers("docker", &["image", "inspect", &image]);
     if known || step("Node: pull", Command::new("docker").args(["pull", "--quiet", &image])).is_ok() {
         return Ok(Some(image));
     }
-    println!("── No registry answers: the node's image is made here");
+    println!("── The user's docker neither has {image} nor can pull it");
     Ok(None)
 }
 
