@@ -84,6 +84,9 @@ impl Checker<'_> {
             if !port.name.is_empty() && !names.insert(&port.name) {
                 self.error(Code::Invalid, &path.field("name"), "is another port's name too");
             }
+            if !port.name.is_empty() {
+                self.port_name(&port.name, &path.field("name"));
+            }
             if !port.protocol.is_empty() && Protocol::parse(&port.protocol).is_none() {
                 let message = format!("{:?} is no protocol", port.protocol);
                 self.error(Code::Invalid, &path.field("protocol"), &message);
@@ -104,9 +107,15 @@ impl Checker<'_> {
         } else if spec.address.starts_with("unix:") {
             self.error(Code::Unsupported, &address, "is a socket of this machine, which this version does not call");
         }
-        for name in spec.ports.keys().filter(|name| !is_label(name)) {
+        for name in spec.ports.keys() {
+            self.port_name(name, &path.field("ports").key(name));
+        }
+    }
+
+    fn port_name(&mut self, name: &str, path: &FieldPath) {
+        if !is_label(name) {
             let message = "is no name of a port: lower-case letters, digits and `-`, of 63 characters at most";
-            self.error(Code::Invalid, &path.field("ports").key(name), message);
+            self.error(Code::Invalid, path, message);
         }
     }
 

@@ -298,9 +298,14 @@ fn services_by_hand_must_make_sense() {
         with("resolution: STATIC, endpoints: [{address: 10.0.0.1, ports: {a: 8080, b: 8081}}]"),
         ["spec.endpoints[0].ports.b: is no name of the entry's own ports, so that nobody would call it"]
     );
+    let no_name = "is no name of a port: lower-case letters, digits and `-`, of 63 characters at most";
     assert_eq!(
         said("WorkloadEntry", "{address: 10.0.0.1, ports: {http: 80, '@': 81}}"),
-        ["spec.ports[\"@\"]: is no name of a port: lower-case letters, digits and `-`, of 63 characters at most"]
+        [format!("spec.ports[\"@\"]: {no_name}")]
+    );
+    assert_eq!(
+        said("ServiceEntry", "{hosts: [a.org], resolution: DNS, ports: [{number: 80, name: my_port, protocol: HTTP}]}"),
+        [format!("spec.ports[0].name: {no_name}")]
     );
     assert_eq!(said("WorkloadGroup", "{metadata: {labels: {a: b}}}"), ["spec.template: must be set"]);
 }
