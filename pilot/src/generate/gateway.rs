@@ -13,7 +13,7 @@ use mesh_types::Protocol;
 use prost::Message;
 
 use super::authorization::Policies;
-use super::http::{Routes, Side, connection, inspector};
+use super::http::{Routes, Side, TLS_INSPECTOR, connection, listener_filters};
 use super::lead::{self, Lead};
 use super::outbound::every;
 use super::route::Asker;
@@ -81,7 +81,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
             name: name.clone(),
             address: Some(address(first)),
             additional_addresses: vec![lds::AdditionalAddress { address: Some(address(second)), ..Default::default() }],
-            listener_filters: if plain.len() == servers.len() { Vec::new() } else { vec![inspector("tls_inspector")] },
+            listener_filters: listener_filters(if plain.len() == servers.len() { &[] } else { &[TLS_INSPECTOR] }),
             filter_chains,
             traffic_direction: core::TrafficDirection::Unspecified as i32,
             ..Default::default()

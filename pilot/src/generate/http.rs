@@ -162,21 +162,25 @@ pub(super) fn filter(name: &str, config: envoy_types::pb::google::protobuf::Any)
     hcm::HttpFilter { name: name.to_owned(), config_type, ..Default::default() }
 }
 
-/// A listener filter without settings.
-pub(super) fn inspector(name: &str) -> lds::ListenerFilter {
-    use envoy_types::pb::envoy::extensions::filters::listener::{
-        http_inspector::v3::HttpInspector, tls_inspector::v3::TlsInspector,
+/// A listener filter that needs no settings, by its name and that of its message.
+pub(super) type Filter = (&'static str, &'static str);
+pub(super) const TLS_INSPECTOR: Filter = ("tls_inspector", "TlsInspector");
+pub(super) const HTTP_INSPECTOR: Filter = ("http_inspector", "HttpInspector");
+/// Asks where connections were meant to go, and no more: a listener with `use_original_dst` would hand them to the one of
+/// calls from the workload to that port, whence they would come back for ever.
+pub(super) const ORIGINAL_DESTINATION: Filter = ("original_dst", "OriginalDst");
+
+/// Listener filters without settings.
+pub(super) fn listener_filters(filters: &[Filter]) -> Vec<lds::ListenerFilter> {
+    let filter = |(name, message): &Filter| {
+        let config = any(&format!("envoy.extensions.filters.listener.{name}.v3.{message}"), &());
+        lds::ListenerFilter {
+            name: format!("envoy.filters.listener.{name}"),
+            config_type: Some(lds::listener_filter::ConfigType::TypedConfig(config)),
+            ..Default::default()
+        }
     };
-    let config = if name == "tls_inspector" {
-        any("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", &TlsInspector::default())
-    } else {
-        any("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", &HttpInspector::default())
-    };
-    lds::ListenerFilter {
-        name: format!("envoy.filters.listener.{name}"),
-        config_type: Some(lds::listener_filter::ConfigType::TypedConfig(config)),
-        ..Default::default()
-    }
+    filters.iter().map(filter).collect()
 }
 
 fn access_log(mesh: &MeshConfig) -> Vec<log::AccessLog> {

@@ -8,14 +8,15 @@ use envoy_types::pb::envoy::config::listener::v3 as lds;
 use envoy_types::pb::envoy::config::route::v3 as rds;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
-use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use galley::api::{MeshConfig, MtlsMode, TlsProtocol};
 use mesh_types::{BLACK_HOLE_CLUSTER, ClusterName, INBOUND_PASSTHROUGH_CLUSTER, Protocol, ports};
 
 use super::authorization::Policies;
 use super::cluster;
-use super::http::{Routes, Side, connection, inspector, tcp_proxy};
+use super::http::{
+    HTTP_INSPECTOR, ORIGINAL_DESTINATION, Routes, Side, TLS_INSPECTOR, connection, listener_filters, tcp_proxy,
+};
 use super::outbound::every;
 use super::route::prefix;
 use super::secret::sds;
@@ -57,10 +58,8 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         let rest = Inbound { world, policies: &policies, port, cluster: INBOUND_PASSTHROUGH_CLUSTER.to_owned() };
         chains.extend(rest.chains(Protocol::Tcp, mode(port)));
     }
-    let mut listener_filters = vec![original_destination(), inspector("tls_inspector")];
-    if sniffs {
-        listener_filters.push(inspector("http_inspector"));
-    }
+    let asked = [ORIGINAL_DESTINATION, TLS_INSPECTOR, HTTP_INSPECTOR];
+    let asked = if sniffs { &asked[..] } else { &asked[..2] };
     let [first, second] = every(ports::INBOUND);
     let listener = lds::Listener {
         name: "virtualInbound".to_owned(),
@@ -68,23 +67,12 @@ pub(super) fn listener(world: &World, proxy: &Proxy, resources: &mut Resources) 
         additional_addresses: vec![lds::AdditionalAddress { address: Some(address(second)), ..Default::default() }],
         traffic_direction: core::TrafficDirection::Inbound as i32,
         filter_chains: chains,
-        listener_filters,
+        listener_filters: listener_filters(asked),
         listener_filters_timeout: Some(duration(world.mesh.protocol_detection_timeout.unwrap_or_default())),
         continue_on_listener_filters_timeout: true,
         ..Default::default()
     };
     resources.add(Kind::Listener, "virtualInbound", &listener);
-}
-
-/// Asks where connections were meant to go, and no more: a listener with `use_original_dst` would hand them to the one of
-/// calls from the workload to that port, whence they would come back for ever.
-fn original_destination() -> lds::ListenerFilter {
-    let config = any("envoy.extensions.filters.listener.original_dst.v3.OriginalDst", &OriginalDst::default());
-    lds::ListenerFilter {
-        name: "envoy.filters.listener.original_dst".to_owned(),
-        config_type: Some(lds::listener_filter::ConfigType::TypedConfig(config)),
-        ..Default::default()
-    }
 }
 
 /// A connection made to the proxy's own port would go round in circles.

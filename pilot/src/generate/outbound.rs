@@ -15,7 +15,7 @@ use galley::api::{MeshConfig, MeshOutboundMode};
 use mesh_types::{BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, ports};
 
 use super::cluster;
-use super::http::{Routes, Side, connection, inspector, tcp_proxy};
+use super::http::{Filter, HTTP_INSPECTOR, Routes, Side, TLS_INSPECTOR, connection, listener_filters, tcp_proxy};
 use super::lead::{self, Lead};
 use super::route::{Asker, prefix, told_to_proxies};
 use super::wire::{address, ads, duration, flag};
@@ -307,7 +307,7 @@ impl<'a> Everywhere<'a> {
             self.named.iter().chain(&self.bytes).partition(|lead| lead.takes_all());
         chains.extend(some.iter().map(|lead| lead.chain(&self.world.mesh)));
         let rest = all.first().map(|lead| lead.chain(&self.world.mesh));
-        let inspectors = if self.http { &["tls_inspector", "http_inspector"][..] } else { &["tls_inspector"] };
+        let inspectors = if self.http { &[TLS_INSPECTOR, HTTP_INSPECTOR][..] } else { &[TLS_INSPECTOR] };
         lds::Listener {
             filter_chains: chains,
             default_filter_chain: Some(rest.unwrap_or_else(|| elsewhere(self.world, self.proxy))),
@@ -332,9 +332,9 @@ fn spoken(world: &World, listener: &str, routes: String) -> lds::FilterChain {
 }
 
 /// A listener that looks at the first bytes, whichever side they come from.
-fn inspected(mesh: &MeshConfig, listener: lds::Listener, inspectors: &[&str]) -> lds::Listener {
+fn inspected(mesh: &MeshConfig, listener: lds::Listener, inspectors: &[Filter]) -> lds::Listener {
     lds::Listener {
-        listener_filters: inspectors.iter().map(|name| inspector(name)).collect(),
+        listener_filters: listener_filters(inspectors),
         listener_filters_timeout: Some(duration(mesh.protocol_detection_timeout.unwrap_or_default())),
         continue_on_listener_filters_timeout: true,
         ..listener
@@ -356,13 +356,13 @@ fn byte_listener(world: &World, service: &Service, port: &Port, ip: IpAddr, lead
     }
     let listener = lds::Listener { default_filter_chain: rest, ..listener };
     if port.protocol.is_tls() {
-        return lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &["tls_inspector"]) };
+        return lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &[TLS_INSPECTOR]) };
     }
     if port.protocol.is_opaque() {
         return lds::Listener { filter_chains: chains, ..listener };
     }
     chains.push(spoken(world, &name, own_routes(service, port)));
-    lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &["tls_inspector", "http_inspector"]) }
+    lds::Listener { filter_chains: chains, ..inspected(&world.mesh, listener, &[TLS_INSPECTOR, HTTP_INSPECTOR]) }
 }
 
 /// Routes of one service alone, for a port whose protocol was not declared.
