@@ -17,15 +17,17 @@ mod peer;
 mod report;
 mod row;
 mod site;
+mod trained;
 mod wait;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use mesh_testkit::lab;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use report::Report;
 use row::Row;
@@ -52,6 +54,9 @@ struct Arguments {
     /// Makes what was counted the budgets.
     #[arg(long, requires = "count")]
     write: bool,
+    /// Runs the loads of the table through this proxy alone, which was built to write down what it runs.
+    #[arg(long, value_name = "PROXY", conflicts_with_all = ["rows", "list", "rounds", "keep_files", "count"])]
+    train: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -78,6 +83,10 @@ fn run(arguments: &Arguments) -> Result<bool> {
     end_on_signals()?;
     open_many_files()?;
     let mut site = Site::open(arguments.rounds)?;
+    if let Some(proxy) = &arguments.train {
+        trained::run(&site.with_proxy(proxy)?)?;
+        return Ok(true);
+    }
     if arguments.keep_files {
         println!("Files: {}", site.keep_files().display());
     }
@@ -101,12 +110,24 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
     names.iter().map(find).collect()
 }
 
-/// Whoever ends us finds nothing left over.
+/// Whoever ends us finds nothing left over. Signals are taken and not blocked: what we start would inherit that, and could
+/// not be asked to end.
 fn end_on_signals() -> Result<()> {
-    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-    signals.thread_block().context("signals cannot be waited for")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let taken = {
+        let _inside = runtime.enter();
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal)
+    };
+    let [interrupt, terminate, hangup] = taken.map(|signal| signal.context("signals cannot be waited for"));
+    let (mut interrupt, mut terminate, mut hangup) = (interrupt?, terminate?, hangup?);
     std::thread::spawn(move || {
-        let _ = signals.wait();
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        });
         lab::remove_all();
         std::process::exit(130);
     });

@@ -44,7 +44,10 @@ pub(crate) struct Site {
     pub(crate) control: Pod,
     /// How often each peer is measured.
     pub(crate) rounds: u8,
-    binaries: PathBuf,
+    /// Where the programs are that were built with this one.
+    pub(crate) binaries: PathBuf,
+    /// Our proxy: one of these, unless another was asked for.
+    pub(crate) proxy: PathBuf,
     lab: Lab,
 }
 
@@ -67,7 +70,8 @@ impl Site {
         let certificates = Certificates::new(&directory.join("authority"), lab.directory())?;
         let objects = peer::objects(client.wire(), server.wire());
         let control_plane = ControlPlane::start(&control, &binaries, "mesh", 15010, &objects)?;
-        Ok(Self { control_plane, certificates, client, server, control, rounds, binaries, lab })
+        let proxy = binaries.join("weft-proxy");
+        Ok(Self { control_plane, certificates, client, server, control, rounds, binaries, proxy, lab })
     }
 
     /// Starts the origins, which answer until they are dropped.
@@ -98,9 +102,10 @@ impl Site {
         (self.server(), origin::PLAIN).into()
     }
 
-    /// A program that was built with this one.
-    pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        self.binaries.join(name)
+    /// The same with another proxy than the one that was built with this program.
+    pub(crate) fn with_proxy(self, proxy: &Path) -> Result<Self> {
+        let proxy = proxy.canonicalize().with_context(|| proxy.display().to_string())?;
+        Ok(Self { proxy, ..self })
     }
 
     /// A new directory for a run of a proxy, which runs as another user.

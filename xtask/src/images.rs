@@ -7,7 +7,7 @@ mod contents;
 mod crates;
 pub(crate) mod debian;
 mod elf;
-mod platform;
+pub(crate) mod platform;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -18,6 +18,7 @@ use oci_archive::{Image, Packing, Settings, Tree};
 use crate::arguments::Arguments;
 use crate::packages;
 use crate::run::root;
+pub(crate) use binaries::static_programs;
 pub(crate) use contents::add_iptables;
 pub(crate) use platform::oci as architecture;
 

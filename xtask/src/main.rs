@@ -4,6 +4,7 @@ mod arguments;
 mod e2e;
 mod images;
 mod packages;
+mod profile;
 mod run;
 mod tools;
 
@@ -27,12 +28,13 @@ cargo xtask <command>
   bench control-plane [WORDS]
                   measures istiod under simulated proxies; words select rows
   bench webhook   measures the injector's webhook under odd pods
-  e2e [--filter WORDS] [--keep] [--context C]
+  e2e [--filter WORDS] [--keep] [--context C] [--node-image I]
                   makes a cluster of two nodes on kind, from packages alone where no registry answers, and runs the
                   scenarios on it; --keep leaves it, --down removes it, --context takes a cluster that exists
   images          makes the images of the charts as archives under target/images, with no builder and no registry;
                   [--hub H] [--tag T] [--out DIRECTORY], and --release for the compiler's best
   crds            writes the custom resource definitions anew, from galley's types, and the rendered charts
+  profile         writes anew what guides the compiler of releases: what the proxy runs under load
   setup           installs the packages and tools that the tests need, and nothing else
 ";
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         "e2e" => e2e::run(rest),
         "images" => images::Request::read(rest).and_then(|request| images::make(&request)).map(|_| ()),
         "crds" => crds(),
+        "profile" => profile::write(),
         "setup" => setup(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -129,8 +132,7 @@ fn bench(arguments: &[String]) -> Result<()> {
     }
     packages::install(packages::BENCH)?;
     let envoy = tools::envoy()?;
-    let packages = ["-p", "weft-proxy", "-p", "istiod", "-p", "weft-cni-init", "-p", "bench"];
-    step("Build, optimised", cargo().args(["build", "--release", "--locked"]).args(packages))?;
+    build_release()?;
     match arguments.split_first() {
         Some((first, rows)) if first == "control-plane" => {
             step("Measurement", run::program("target/release/xds-load").args(rows))
@@ -141,6 +143,12 @@ fn bench(arguments: &[String]) -> Result<()> {
         }
         _ => step("Measurement", run::program("target/release/bench").args(arguments).env("WEFT_ENVOY", envoy)),
     }
+}
+
+/// Builds what is measured, and what measures it.
+fn build_release() -> Result<()> {
+    let packages = ["-p", "weft-proxy", "-p", "istiod", "-p", "weft-cni-init", "-p", "bench"];
+    step("Build, optimised", cargo().args(["build", "--release", "--locked"]).args(packages))
 }
 
 /// Compares what work costs in instructions and allocations with the budgets.

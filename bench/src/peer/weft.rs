@@ -70,7 +70,7 @@ pub(crate) fn sidecar(site: &Site, control_plane: &ControlPlane, side: Side, dir
         ("PROXY_CONFIG", settings),
     ];
     Ok(Launch {
-        program: site.binary("weft-proxy"),
+        program: site.proxy.clone(),
         arguments: ["proxy", "sidecar", "--domain", "default.svc.cluster.local"].map(str::to_owned).to_vec(),
         environment,
         door: ([127, 0, 0, 1], door).into(),

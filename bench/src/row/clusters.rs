@@ -16,7 +16,7 @@ const CLUSTERS: u32 = 10_000;
 pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
     let (client, server) = (site.pod(Side::Client).wire(), site.pod(Side::Server).wire());
     let objects = objects(client, server) + &services()?;
-    let control_plane = ControlPlane::start(&site.control, &site.binary(""), "many", 15110, &objects)?;
+    let control_plane = ControlPlane::start(&site.control, &site.binaries, "many", 15110, &objects)?;
     let (mut resident, mut ready) = (Vec::new(), Vec::new());
     for _ in 0..site.rounds {
         let directory = site.directory("many")?;

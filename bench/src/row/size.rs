@@ -16,7 +16,7 @@ pub(super) fn measure(site: &Site) -> Result<Vec<Figure>> {
         (Peer::Haproxy, installed("haproxy")?),
         (Peer::Envoy, envoy_binary()?),
         (Peer::Nginx, installed("nginx")?),
-        (Peer::Weft, site.binary("weft-proxy")),
+        (Peer::Weft, site.proxy.clone()),
     ];
     let sizes = programs.iter().map(|(_, program)| Ok(vec![stripped(program, &directory.join("stripped"))?]));
     let sizes = sizes.collect::<Result<Vec<_>>>()?;

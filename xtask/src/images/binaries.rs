@@ -2,6 +2,7 @@
 //! byte wherever they are built.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -34,8 +35,8 @@ pub(crate) struct Binaries {
 impl Binaries {
     pub(crate) fn build(quality: Quality) -> Result<Self> {
         let profile = quality.profile();
-        let mut build = cargo();
-        build.args(["build", "--locked", "--profile", profile, "--target", platform::rust()]);
+        let mut build = static_programs(profile, &[]);
+        build.arg("--locked");
         for (package, binary) in [
             ("istiod", "istiod"),
             ("weft-proxy", "weft-proxy"),
@@ -45,13 +46,21 @@ impl Binaries {
         ] {
             build.args(["--package", package, "--bin", binary]);
         }
-        step("Static programs", build.env("CARGO_ENCODED_RUSTFLAGS", flags()).env("CFLAGS", c_flags()))?;
+        step("Static programs", &mut build)?;
         Ok(Self { directory: root().join("target").join(platform::rust()).join(profile) })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
+}
+
+/// Builds what is asked for of it, by arguments, statically, with more flags for the compiler.
+pub(crate) fn static_programs(profile: &str, more: &[String]) -> Command {
+    let mut build = cargo();
+    build.args(["build", "--profile", profile, "--target", platform::rust()]);
+    build.env("CARGO_ENCODED_RUSTFLAGS", [&flags(), more].concat().join("\u{1f}")).env("CFLAGS", c_flags());
+    build
 }
 
 /// Paths of this machine, and what is written instead.
@@ -61,10 +70,10 @@ fn remapped() -> [(PathBuf, &'static str); 2] {
     [(root(), "/weft"), (cargo.unwrap_or_else(|| home.join(".cargo")), "/cargo")]
 }
 
-fn flags() -> String {
+fn flags() -> Vec<String> {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
     flags.extend(remapped().iter().rev().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
-    flags.join("\u{1f}")
+    flags
 }
 
 fn c_flags() -> String {
