@@ -114,12 +114,13 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
 /// not be asked to end.
 fn end_on_signals() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let taken = {
+    let on = |kind| {
         let _inside = runtime.enter();
-        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal)
+        signal(kind).context("signals cannot be waited for")
     };
-    let [interrupt, terminate, hangup] = taken.map(|signal| signal.context("signals cannot be waited for"));
-    let (mut interrupt, mut terminate, mut hangup) = (interrupt?, terminate?, hangup?);
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut hangup = on(SignalKind::hangup())?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             tokio::select! {

@@ -47,9 +47,12 @@ pub(crate) fn write() -> Result<()> {
     }
     merge(&profdata, &profiles, &file("release.profdata"))?;
     fs::write(file("of"), of()?)?;
-    // Cargo does not know that releases are to be built anew.
+    // Cargo does not know that what is guided is to be built anew.
     step("Clean", cargo().args(["clean", "--release"]))?;
-    step("Clean", cargo().args(["clean", "--release", "--target", platform::rust()]))
+    for profile in ["release", "bench-fast"] {
+        step("Clean", cargo().args(["clean", "--profile", profile, "--target", platform::rust()]))?;
+    }
+    Ok(())
 }
 
 /// What the profile is of: the compiler, and all that the proxy is built from, with features.
