@@ -118,9 +118,9 @@ async fn secure(
     let failed = |reason: String| Fault::new(Cause::UpstreamTls, Step::Connect).because(reason);
     let tls = worker.tls.client(snapshot, settings, carries).map_err(failed)?;
     let name = server_name(settings.sni.as_deref(), unmapped(endpoint.address.ip()));
-    let connected = tls.connect(stream.reading_ahead(), name, &test(settings)).await;
+    let connected = tls.connect(stream, name, &test(settings)).await;
     let (stream, session) = connected.map_err(|error| failed(error.to_string()))?;
-    let stream = Stream::tls_client(Box::new(stream));
+    let stream = Stream::tls(Box::new(stream));
     if session.alpn.as_deref() != Some(carrier::ALPN.as_bytes()) {
         return Ok(stream);
     }

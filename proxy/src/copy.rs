@@ -6,16 +6,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use mesh_blocks::{Shelf, keep, take};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::carrier;
 use crate::fault::{Cause, Fault, Step};
-use crate::http::{buffer, timer::Timer};
+use crate::http::timer::Timer;
 use crate::stream::Stream;
 
 /// Bytes on their way in one direction, at most.
-const BUFFER: usize = carrier::MOST;
+const MOST: usize = carrier::MOST;
+/// Of one that has little to carry.
+const FEW: usize = 16 * 1024;
+
+thread_local! {
+    static SMALL: Shelf = const { Shelf::new(FEW, 64) };
+    static LARGE: Shelf = const { Shelf::new(MOST, 8) };
+}
 
 /// How it ended.
 pub(crate) struct Ended {
@@ -64,6 +72,8 @@ pub(crate) async fn both_ways(caller: &mut Stream, endpoint: &mut Stream, idle: 
 #[derive(Default)]
 struct Way {
     buffer: Vec<u8>,
+    /// It has filled a small buffer, and earned a large one.
+    busy: bool,
     start: usize,
     end: usize,
     read_all: bool,
@@ -74,11 +84,17 @@ struct Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
-        buffer::keep_block(std::mem::take(&mut self.buffer));
+        self.rest();
     }
 }
 
 impl Way {
+    /// Gives the memory back.
+    fn rest(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        keep(if buffer.len() == MOST { &LARGE } else { &SMALL }, buffer);
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
         loop {
             while self.start < self.end {
@@ -98,14 +114,15 @@ impl Way {
                 self.shut = true;
                 continue;
             }
-            if self.buffer.is_empty() {
-                self.buffer = buffer::block();
+            if self.buffer.is_empty() || (self.busy && self.buffer.len() == FEW) {
+                self.rest();
+                self.buffer = take(if self.busy { &LARGE } else { &SMALL });
             }
             let mut room = ReadBuf::new(&mut self.buffer);
             match Pin::new(&mut *from).poll_read(cx, &mut room) {
                 Poll::Pending => {
                     // An idle direction holds no memory; a flush belongs to a pause.
-                    buffer::keep_block(std::mem::take(&mut self.buffer));
+                    self.rest();
                     if self.unflushed {
                         ready!(Pin::new(&mut *to).poll_flush(cx))?;
                         self.unflushed = false;
@@ -117,10 +134,7 @@ impl Way {
                     let count = room.filled().len();
                     (self.start, self.end) = (0, count);
                     self.read_all = count == 0;
-                    // A busy direction earns a larger buffer.
-                    if count == self.buffer.len() && count < BUFFER {
-                        self.buffer.resize(BUFFER, 0);
-                    }
+                    self.busy = count >= FEW;
                 }
             }
         }

@@ -6,20 +6,18 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use mesh_tls::TlsStream;
+
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::{client, server};
 
 use crate::carrier::Carrier;
-use crate::http::buffer;
 
 /// A connection as everything after `accept` and `connect` sees it.
 #[derive(Debug)]
 pub struct Stream {
     io: Io,
     early: Early,
-    /// More is read from the socket than is asked for, if it is there.
-    reads_ahead: bool,
     /// Bytes given to the socket; those of a session are counted by the stream below it.
     written: u64,
     /// Asked for once.
@@ -29,8 +27,7 @@ pub struct Stream {
 #[derive(Debug)]
 enum Io {
     Plain(TcpStream),
-    Server(Box<server::TlsStream<Stream>>),
-    Client(Box<client::TlsStream<Stream>>),
+    Tls(Box<TlsStream<Stream>>),
     Carried(Box<Carrier>),
 }
 
@@ -39,8 +36,6 @@ enum Io {
 struct Early {
     bytes: Vec<u8>,
     taken: usize,
-    /// Of the bytes, as far as they were read.
-    end: usize,
 }
 
 impl Stream {
@@ -49,14 +44,9 @@ impl Stream {
         Self::over(Io::Plain(socket))
     }
 
-    /// A connection on which we are the TLS server.
-    pub fn tls_server(session: Box<server::TlsStream<Stream>>) -> Self {
-        Self::over(Io::Server(session))
-    }
-
-    /// A connection on which we are the TLS client.
-    pub fn tls_client(session: Box<client::TlsStream<Stream>>) -> Self {
-        Self::over(Io::Client(session))
+    /// A connection under TLS.
+    pub fn tls(session: Box<TlsStream<Stream>>) -> Self {
+        Self::over(Io::Tls(session))
     }
 
     /// A connection that a carrier carries.
@@ -84,33 +74,19 @@ impl Stream {
     }
 
     fn over(io: Io) -> Self {
-        Self { io, early: Early::default(), reads_ahead: false, written: 0, local: OnceCell::new() }
-    }
-
-    /// The same, for a reader that asks for little at a time: rustls takes 4 KiB of a record of 16.
-    #[must_use]
-    pub(crate) fn reading_ahead(self) -> Self {
-        Self { reads_ahead: true, ..self }
+        Self { io, early: Early::default(), written: 0, local: OnceCell::new() }
     }
 
     /// The same, with bytes that will be read first.
     #[must_use]
     pub fn with_early(mut self, bytes: Vec<u8>) -> Self {
-        self.early = Early { end: bytes.len(), bytes, taken: 0 };
-        self
-    }
-
-    /// The same, without the bytes that would be read first: somebody has them.
-    #[must_use]
-    pub(crate) fn without_early(mut self) -> Self {
-        self.early = Early::default();
+        self.early = Early { bytes, taken: 0 };
         self
     }
 
     /// Puts bytes back that were read ahead of their reader.
     pub fn put_back(&mut self, bytes: Vec<u8>) {
-        let all = [&bytes, self.early.rest()].concat();
-        self.early = Early { end: all.len(), bytes: all, taken: 0 };
+        self.early = Early { bytes: [&bytes, self.early.rest()].concat(), taken: 0 };
     }
 
     /// Lets the peer see a reset once this is dropped: what it was sent was not all.
@@ -122,8 +98,7 @@ impl Stream {
     pub fn socket(&self) -> &TcpStream {
         match &self.io {
             Io::Plain(socket) => socket,
-            Io::Server(session) => session.get_ref().0.socket(),
-            Io::Client(session) => session.get_ref().0.socket(),
+            Io::Tls(session) => session.get_ref().socket(),
             Io::Carried(carrier) => carrier.stream().socket(),
         }
     }
@@ -132,8 +107,7 @@ impl Stream {
     pub fn written(&self) -> u64 {
         match &self.io {
             Io::Plain(_) => self.written,
-            Io::Server(session) => session.get_ref().0.written(),
-            Io::Client(session) => session.get_ref().0.written(),
+            Io::Tls(session) => session.get_ref().written(),
             Io::Carried(carrier) => carrier.stream().written(),
         }
     }
@@ -161,7 +135,7 @@ impl Stream {
     pub fn is_tls(&self) -> bool {
         match &self.io {
             Io::Plain(_) => false,
-            Io::Server(_) | Io::Client(_) => true,
+            Io::Tls(_) => true,
             Io::Carried(carrier) => carrier.stream().is_tls(),
         }
     }
@@ -169,25 +143,11 @@ impl Stream {
 
 impl Early {
     fn is_empty(&self) -> bool {
-        self.taken == self.end
+        self.taken == self.bytes.len()
     }
 
     fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..self.end]
-    }
-
-    /// Reads as much as a block holds. Nothing is there after the end.
-    fn fill(&mut self, cx: &mut Context<'_>, socket: &mut TcpStream) -> Poll<io::Result<()>> {
-        let mut block = buffer::block();
-        let mut room = ReadBuf::new(&mut block);
-        let read = Pin::new(socket).poll_read(cx, &mut room);
-        let end = room.filled().len();
-        if end == 0 {
-            buffer::keep_block(block);
-            return read;
-        }
-        *self = Self { bytes: block, taken: 0, end };
-        read
+        &self.bytes[self.taken..]
     }
 
     /// Gives as much as fits; frees the memory with the last byte.
@@ -202,12 +162,6 @@ impl Early {
     }
 }
 
-impl Drop for Early {
-    fn drop(&mut self) {
-        buffer::keep_block(std::mem::take(&mut self.bytes));
-    }
-}
-
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -216,14 +170,8 @@ impl AsyncRead for Stream {
             return Poll::Ready(Ok(()));
         }
         match &mut this.io {
-            Io::Plain(io) if this.reads_ahead && buf.remaining() < buffer::READ => {
-                ready!(this.early.fill(cx, io))?;
-                this.early.give(buf);
-                Poll::Ready(Ok(()))
-            }
             Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Io::Server(io) => Pin::new(io).poll_read(cx, buf),
-            Io::Client(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Tls(io) => Pin::new(io).poll_read(cx, buf),
             Io::Carried(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -237,8 +185,7 @@ impl AsyncWrite for Stream {
                 self.written += count as u64;
                 Poll::Ready(Ok(count))
             }
-            Io::Server(io) => Pin::new(io).poll_write(cx, buf),
-            Io::Client(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
             Io::Carried(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
@@ -250,8 +197,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.io {
-            Io::Server(io) => Pin::new(io).poll_write_vectored(cx, slices),
-            Io::Client(io) => Pin::new(io).poll_write_vectored(cx, slices),
+            Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, slices),
             _ => {
                 let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
                 self.poll_write(cx, first)
@@ -262,8 +208,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_flush(cx),
-            Io::Server(io) => Pin::new(io).poll_flush(cx),
-            Io::Client(io) => Pin::new(io).poll_flush(cx),
+            Io::Tls(io) => Pin::new(io).poll_flush(cx),
             Io::Carried(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -271,8 +216,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Io::Server(io) => Pin::new(io).poll_shutdown(cx),
-            Io::Client(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Tls(io) => Pin::new(io).poll_shutdown(cx),
             Io::Carried(io) => Pin::new(io).poll_shutdown(cx),
         }
     }

@@ -8,8 +8,6 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, client::ResolvesClientCert};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::error::{HandshakeError, TlsError};
 use crate::keys::KeyedCertificate;
@@ -17,6 +15,7 @@ use crate::peer::PeerTest;
 use crate::provider::provider;
 use crate::roots::Roots;
 use crate::session::{Session, Versions};
+use crate::stream::{Shaking, TlsStream};
 use crate::tickets::Sessions;
 use crate::verify::ChainVerifier;
 
@@ -58,6 +57,7 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = settings.alpn;
+        config.enable_secret_extraction = true;
         config.resumption = Resumption::store(Arc::new(Sessions::default()));
         Ok(Self { config: Arc::new(config) })
     }
@@ -81,10 +81,10 @@ impl ClientTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let connector = TlsConnector::from(self.config.clone());
-        let stream = connector.connect(name, io).await.map_err(HandshakeError::from_io)?;
-        let session = Session::settle(stream.get_ref().1, test)?;
-        Ok((stream, session))
+        let mut shaking = Shaking::client(io, self.config.clone(), name)?;
+        shaking.shake().await?;
+        let session = Session::settle(shaking.state(), test)?;
+        Ok((shaking.into_stream()?, session))
     }
 }
 

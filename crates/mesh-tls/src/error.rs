@@ -126,19 +126,18 @@ pub enum HandshakeError {
     Expired,
 }
 
-impl HandshakeError {
-    /// Sorts what tokio-rustls reports.
-    pub(crate) fn from_io(error: io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match inner {
-            Some(rustls::Error::InvalidCertificate(reason)) => Self::Certificate(reason.clone()),
-            Some(rustls::Error::InvalidCertRevocationList(reason)) => Self::RevocationList(reason.clone()),
-            Some(rustls::Error::AlertReceived(alert)) => Self::Refused(*alert),
-            Some(other) => Self::Protocol(other.clone()),
-            None => Self::Io(error),
+impl From<rustls::Error> for HandshakeError {
+    fn from(error: rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(reason) => Self::Certificate(reason),
+            rustls::Error::InvalidCertRevocationList(reason) => Self::RevocationList(reason),
+            rustls::Error::AlertReceived(alert) => Self::Refused(alert),
+            other => Self::Protocol(other),
         }
     }
+}
 
+impl HandshakeError {
     /// True if the peer's certificate or identity was at fault, rather than the connection.
     pub fn is_identity(&self) -> bool {
         matches!(self, Self::Certificate(_) | Self::RevocationList(_) | Self::WrongPeer { .. } | Self::Expired)

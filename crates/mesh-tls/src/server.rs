@@ -5,10 +5,8 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{Accepted, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::server::TlsStream;
-use tokio_rustls::{Accept, StartHandshake, TlsAcceptor};
 
 use crate::client_verifier::Remembering;
 use crate::error::{HandshakeError, TlsError};
@@ -18,6 +16,7 @@ use crate::provider::provider;
 use crate::resolver::{CertificatesByName, FirstUsable};
 use crate::roots::Roots;
 use crate::session::{Session, Versions};
+use crate::stream::{Shaking, TlsStream};
 
 /// How to take TLS from clients.
 #[derive(Clone, Debug)]
@@ -71,6 +70,7 @@ impl ServerTls {
             .with_client_cert_verifier(client_verifier(settings.client_auth)?)
             .with_cert_resolver(resolver(settings.certificates)?);
         config.alpn_protocols = settings.alpn;
+        config.enable_secret_extraction = true;
         config.ticketer = Ticketer::new()?;
         // A connection uses one, and making one is a fiftieth of a handshake.
         config.send_tls13_tickets = 1;
@@ -92,34 +92,39 @@ impl ServerTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        Self::settle(TlsAcceptor::from(self.config.clone()).accept(io), test).await
+        let mut shaking = Shaking::server(io, self.config.clone())?;
+        let name = shaking.server_name().await?;
+        Self::settle(shaking, name, test).await
     }
 
-    /// The same over `io` from which a ClientHello was read, and no byte after those that `hello` was given.
+    /// The same from a client that is known to have sent this server name, if any, since its ClientHello was looked at.
     ///
     /// # Errors
     /// As [`ServerTls::accept`].
-    pub async fn accept_hello<IO>(
+    pub async fn accept_named<IO>(
         &self,
-        hello: Accepted,
         io: IO,
+        name: Option<Box<str>>,
         test: &PeerTest,
     ) -> Result<(TlsStream<IO>, Session), HandshakeError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        Self::settle(StartHandshake::from_parts(hello, io).into_stream(self.config.clone()), test).await
+        Self::settle(Shaking::server(io, self.config.clone())?, name, test).await
     }
 
-    async fn settle<IO>(shaking: Accept<IO>, test: &PeerTest) -> Result<(TlsStream<IO>, Session), HandshakeError>
+    async fn settle<IO>(
+        mut shaking: Shaking<IO>,
+        name: Option<Box<str>>,
+        test: &PeerTest,
+    ) -> Result<(TlsStream<IO>, Session), HandshakeError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = shaking.await.map_err(HandshakeError::from_io)?;
-        let connection = stream.get_ref().1;
-        let mut session = Session::settle(connection, test)?;
-        session.server_name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
-        Ok((stream, session))
+        shaking.shake().await?;
+        let mut session = Session::settle(shaking.state(), test)?;
+        session.server_name = name;
+        Ok((shaking.into_stream()?, session))
     }
 }
 

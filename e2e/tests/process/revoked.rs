@@ -6,8 +6,8 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use mesh_tls::{
-    Certificates, ClientAuth, ClientSettings, ClientStream, ClientTls, KeyedCertificate, PeerTest, Roots, ServerName,
-    ServerSettings, ServerTls, Versions,
+    Certificates, ClientAuth, ClientSettings, ClientTls, KeyedCertificate, PeerTest, Roots, ServerName, ServerSettings,
+    ServerTls, TlsStream, Versions,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
@@ -94,7 +94,7 @@ fn mutual(port: u16, origin: u16, authority: &Authority, crl: &str) -> Table {
     resources(&format!("{gateway}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: shop}}\nstringData: {data}\n"))
 }
 
-async fn open(authority: &Authority, serial: u64, port: u16) -> ClientStream<TcpStream> {
+async fn open(authority: &Authority, serial: u64, port: u16) -> TlsStream<TcpStream> {
     let certificate = Some(authority.keyed("client.example.com", serial));
     let settings = ClientSettings { certificate, roots: Some(authority.roots()), ..ClientSettings::default() };
     let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -103,7 +103,7 @@ async fn open(authority: &Authority, serial: u64, port: u16) -> ClientStream<Tcp
 }
 
 /// One request on a connection that stays open; `None` if it is closed instead.
-async fn ask(stream: &mut ClientStream<TcpStream>) -> Option<String> {
+async fn ask(stream: &mut TlsStream<TcpStream>) -> Option<String> {
     stream.write_all(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"ok") {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use mesh_tls::ServerTls;
 use mesh_types::Name;
-use rustls::server::Accepted;
 use tokio::net::TcpStream;
 
 use super::chain::{Facts, choose};
@@ -132,7 +131,6 @@ async fn take(
     let mut facts =
         Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
     let mut early = Vec::with_capacity(FIRST_BYTES);
-    let mut hello = None;
     if listener.inspect.tls || listener.inspect.http {
         let first = first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early));
         match in_time(worker, &listener, first).await? {
@@ -140,7 +138,7 @@ async fn take(
             First::Caller(sniffed) if sniffed.silent && is_declared(&listener) => return Ok(None),
             First::Caller(sniffed) => {
                 facts.transport = sniffed.transport.unwrap_or(Transport::Raw);
-                (facts.server_name, facts.protocols, hello) = (sniffed.server_name, sniffed.protocols, sniffed.hello);
+                (facts.server_name, facts.protocols) = (sniffed.server_name, sniffed.protocols);
             }
             First::Endpoint(chain, opened) => {
                 let stream = Stream::plain(socket).with_early(early);
@@ -156,7 +154,7 @@ async fn take(
     if let Some(settings) = &chain.tls {
         let bytes = matches!(chain.terminal, Terminal::Tcp(_));
         let tls = worker.tls.server(&snapshot, settings, bytes)?;
-        stream = terminate(&tls, settings, (stream, hello), &mut conn).await?;
+        stream = terminate(&tls, settings, (stream, &facts), &mut conn).await?;
         if conn.tls.as_ref().is_some_and(|tls| tls.alpn.as_deref() == Some(carrier::ALPN)) {
             return Ok(Some(Taken { snapshot, conn, facts, chain, stream, way: Way::Carrier(tls) }));
         }
@@ -279,15 +277,14 @@ async fn first_bytes(
 async fn terminate(
     server: &ServerTls,
     settings: &DownstreamTls,
-    (stream, hello): (Stream, Option<Box<Accepted>>),
+    (stream, facts): (Stream, &Facts),
     conn: &mut ConnInfo,
 ) -> Result<Stream, String> {
     let test = tls::client_test(settings);
     let accepted = async {
-        match hello {
-            // What was read is in it.
-            Some(hello) => server.accept_hello(*hello, stream.without_early().reading_ahead(), &test).await,
-            None => server.accept(stream.reading_ahead(), &test).await,
+        match facts.transport {
+            Transport::Tls => server.accept_named(stream, facts.server_name.clone(), &test).await,
+            Transport::Raw => server.accept(stream, &test).await,
         }
     };
     let accepted = tokio::time::timeout(HANDSHAKE, accepted).await;
@@ -299,5 +296,5 @@ async fn terminate(
         alpn: session.alpn.as_deref().map(|alpn| String::from_utf8_lossy(alpn).into()),
         version: session.version,
     });
-    Ok(Stream::tls_server(Box::new(stream)))
+    Ok(Stream::tls(Box::new(stream)))
 }

@@ -19,8 +19,6 @@ pub(super) struct Sniffed {
     pub(super) transport: Option<Transport>,
     pub(super) server_name: Option<Box<str>>,
     pub(super) protocols: Vec<Box<str>>,
-    /// The ClientHello, with all bytes that were read.
-    pub(super) hello: Option<Box<Accepted>>,
     /// The caller ended without a word.
     pub(super) silent: bool,
 }
@@ -59,7 +57,6 @@ impl Sniffed {
                     transport: Some(Transport::Tls),
                     server_name: hello.server_name().map(|name| name.to_ascii_lowercase().into()),
                     protocols: hello.alpn().into_iter().flatten().map(text).collect(),
-                    hello: Some(accepted),
                     silent: false,
                 }
             }

@@ -225,7 +225,7 @@ async fn secure_pipe() -> (Carrier, Carrier) {
     let (server, any) = (server.unwrap(), PeerTest::Any);
     let (one, other) = tokio::join!(server.accept(one.stream, &any), client.connect(other.stream, name, &any));
     let (one, other) = (Box::new(one.unwrap().0), Box::new(other.unwrap().0));
-    (Carrier::taken(Stream::tls_server(one)), Carrier::taken(Stream::tls_client(other)))
+    (Carrier::taken(Stream::tls(one)), Carrier::taken(Stream::tls(other)))
 }
 
 #[tokio::test]

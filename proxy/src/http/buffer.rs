@@ -1,7 +1,6 @@
 //! Buffers that an idle connection does not hold.
 
-use std::cell::RefCell;
-use std::thread::LocalKey;
+use mesh_blocks::{Shelf, keep, take};
 
 /// What one read takes at most, until a head needs more.
 pub(crate) const READ: usize = 16 * 1024;
@@ -9,36 +8,9 @@ pub(crate) const READ: usize = 16 * 1024;
 const KEPT: usize = 64;
 
 thread_local! {
-    /// Initialised, of [`READ`] bytes.
-    static BLOCKS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static BLOCKS: Shelf = const { Shelf::new(READ, KEPT) };
     /// Empty, with room.
-    static TAILS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A block of [`READ`] initialised bytes.
-pub(crate) fn block() -> Vec<u8> {
-    take(&BLOCKS).unwrap_or_else(|| vec![0; READ])
-}
-
-/// Gives a block back; one that has grown is let go.
-pub(crate) fn keep_block(block: Vec<u8>) {
-    if block.len() == READ {
-        keep(&BLOCKS, block);
-    }
-}
-
-fn take(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>) -> Option<Vec<u8>> {
-    shelf.with_borrow_mut(Vec::pop)
-}
-
-fn keep(shelf: &'static LocalKey<RefCell<Vec<Vec<u8>>>>, block: Vec<u8>) {
-    // A thread that ends keeps nothing.
-    let _ = shelf.try_with(|blocks| {
-        let mut blocks = blocks.borrow_mut();
-        if blocks.len() < KEPT {
-            blocks.push(block);
-        }
-    });
+    static TAILS: Shelf = const { Shelf::new(0, KEPT) };
 }
 
 /// Bytes that came and were not used yet.
@@ -72,7 +44,7 @@ impl Input {
     /// Room for at least one more byte, or nothing if `limit` bytes are there already.
     pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
         if self.block.is_empty() {
-            self.block = block();
+            self.block = take(&BLOCKS);
         }
         if self.end == self.block.len() && self.start > 0 {
             self.block.copy_within(self.start..self.end, 0);
@@ -93,14 +65,14 @@ impl Input {
     pub(crate) fn rest(&mut self) {
         if self.is_empty() && !self.block.is_empty() {
             (self.start, self.end) = (0, 0);
-            keep_block(std::mem::take(&mut self.block));
+            keep(&BLOCKS, std::mem::take(&mut self.block));
         }
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        keep_block(std::mem::take(&mut self.block));
+        keep(&BLOCKS, std::mem::take(&mut self.block));
     }
 }
 
@@ -115,7 +87,7 @@ impl Output {
     /// Where to append.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = take(&TAILS).unwrap_or_default();
+            self.bytes = take(&TAILS);
         }
         &mut self.bytes
     }

@@ -3,8 +3,7 @@
 use std::time::SystemTime;
 
 use mesh_tls::{
-    ClientStream, ClientTls, HandshakeError, KeyedCertificate, PeerTest, Roots, ServerName, ServerStream, ServerTls,
-    Session,
+    ClientTls, HandshakeError, KeyedCertificate, PeerTest, Roots, ServerName, ServerTls, Session, TlsStream,
 };
 use mesh_types::Identity;
 use rcgen::{
@@ -110,18 +109,36 @@ impl Authority {
         self.issue(san, &[ExtendedKeyUsagePurpose::ServerAuth], -600, 3600)
     }
 
+    /// The same as chain and key in PEM.
+    pub(crate) fn server_pem(&self, dns: &str) -> (String, String) {
+        let san = SanType::DnsName(dns.try_into().unwrap());
+        self.sign_pem(CertificateParams::default(), san, &[ExtendedKeyUsagePurpose::ServerAuth], -600, 3600)
+    }
+
     fn issue(&self, san: SanType, usages: &[ExtendedKeyUsagePurpose], from: i64, until: i64) -> KeyedCertificate {
         self.sign(CertificateParams::default(), san, usages, from, until)
     }
 
     fn sign(
         &self,
-        mut params: CertificateParams,
+        params: CertificateParams,
         san: SanType,
         usages: &[ExtendedKeyUsagePurpose],
         from: i64,
         until: i64,
     ) -> KeyedCertificate {
+        let (chain, key) = self.sign_pem(params, san, usages, from, until);
+        KeyedCertificate::from_pem(chain.as_bytes(), key.as_bytes(), "test leaf").unwrap()
+    }
+
+    fn sign_pem(
+        &self,
+        mut params: CertificateParams,
+        san: SanType,
+        usages: &[ExtendedKeyUsagePurpose],
+        from: i64,
+        until: i64,
+    ) -> (String, String) {
         params.distinguished_name = DistinguishedName::new();
         params.subject_alt_names = vec![san];
         params.extended_key_usages = usages.to_vec();
@@ -129,8 +146,7 @@ impl Authority {
         params.not_after = OffsetDateTime::now_utc() + Duration::seconds(until);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let chain = certificate.pem() + &self.chain;
-        KeyedCertificate::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes(), "test leaf").unwrap()
+        (certificate.pem() + &self.chain, key.serialize_pem())
     }
 }
 
@@ -138,8 +154,8 @@ type Outcome<S> = Result<(S, Session), HandshakeError>;
 
 /// What came of a handshake on both sides.
 pub(crate) struct Ends {
-    pub(crate) server: Outcome<ServerStream<DuplexStream>>,
-    pub(crate) client: Outcome<ClientStream<DuplexStream>>,
+    pub(crate) server: Outcome<TlsStream<DuplexStream>>,
+    pub(crate) client: Outcome<TlsStream<DuplexStream>>,
 }
 
 impl Ends {
