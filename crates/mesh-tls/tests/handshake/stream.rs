@@ -43,17 +43,21 @@ fn our_client(authority: &Authority) -> ClientTls {
     ClientTls::new(ClientSettings { roots: Some(authority.roots()), ..ClientSettings::default() }).unwrap()
 }
 
+fn their_client(authority: &Authority, suite: CipherSuite) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.root()).unwrap();
+    ClientConfig::builder_with_provider(provider(suite))
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
 async fn with_their_client(
     suite: CipherSuite,
 ) -> (TlsStream<DuplexStream>, tokio_rustls::client::TlsStream<DuplexStream>) {
     let authority = Authority::new("public");
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.root()).unwrap();
-    let config = ClientConfig::builder_with_provider(provider(suite))
-        .with_protocol_versions(rustls::ALL_VERSIONS)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = their_client(&authority, suite);
     let (near, far) = duplex(WIRE);
     let connector = TlsConnector::from(Arc::new(config));
     let (server, any) = (our_server(&authority), PeerTest::Any);
@@ -197,13 +201,7 @@ fn feed(client: &mut rustls::ClientConnection, mut bytes: &[u8], said: &mut Vec<
 #[tokio::test]
 async fn first_bytes_that_come_with_the_end_of_a_handshake_are_read() {
     let authority = Authority::new("public");
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.root()).unwrap();
-    let config = ClientConfig::builder_with_provider(provider(SUITES[0]))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = their_client(&authority, SUITES[0]);
     for (bytes, closes) in [(&b"first"[..], false), (b"first and last", true)] {
         let mut client = rustls::ClientConnection::new(Arc::new(config.clone()), NAME.try_into().unwrap()).unwrap();
         let (near, mut far) = duplex(64 * 1024);
@@ -269,13 +267,7 @@ async fn a_hello_in_ever_more_pieces_is_not_waited_for() {
 #[tokio::test]
 async fn a_name_is_found_in_a_hello_of_any_length_and_in_any_pieces() {
     let authority = Authority::new("public");
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.root()).unwrap();
-    let mut config = ClientConfig::builder_with_provider(provider(SUITES[0]))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = their_client(&authority, SUITES[0]);
     // Some 25 KB, which are two records.
     config.alpn_protocols = (0..100_u8).map(|number| vec![number; 250]).collect();
     let (near, far) = duplex(64 * 1024);
