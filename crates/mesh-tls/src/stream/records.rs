@@ -30,10 +30,10 @@ pub(super) const FRAGMENT: usize = 16 * 1024;
 const TURN: usize = 4 * FRAGMENT;
 /// What a sealed record has after its head, at most (5.2).
 const MOST_SEALED: usize = FRAGMENT + 256;
-/// A message of TLS itself is no longer. Tickets are the longest that come after a handshake.
-const MOST_MESSAGE: usize = 64 * 1024;
-/// The peer may renew its keys so often without sending anything.
-const MOST_UPDATES: u8 = 32;
+/// A ticket is no longer, nor is any message of TLS itself that comes after a handshake.
+const MOST_TICKET: usize = 64 * 1024;
+/// So many records that carry nothing the peer may send in a row: new keys, cancellations and empty ones.
+const MOST_SILENT: u8 = 32;
 
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
@@ -59,8 +59,8 @@ pub(super) struct Records {
     waste: usize,
     /// A message of TLS itself of which more is to come.
     message: Vec<u8>,
-    /// Times the peer renewed its key since it sent something.
-    updates: u8,
+    /// Records that carried nothing since the peer sent something.
+    silent: u8,
     /// The peer wants us to renew our key before we send anything.
     owes_update: bool,
     ended: bool,
@@ -72,6 +72,12 @@ pub(super) struct Records {
 pub(super) enum Kept {
     Client(KernelConnection<ClientConnectionData>),
     Server(KernelConnection<ServerConnectionData>),
+}
+
+/// What may come after a handshake (4.6).
+enum Message {
+    Ticket,
+    KeyUpdate,
 }
 
 /// What came of one record.
@@ -94,7 +100,7 @@ impl Records {
             plain: 0,
             waste: 0,
             message: Vec::new(),
-            updates: 0,
+            silent: 0,
             owes_update: false,
             ended: false,
             failed: None,
@@ -247,9 +253,20 @@ impl Records {
             return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
         }
         if count > 0 {
-            self.updates = 0;
+            self.silent = 0;
+            Ok(())
+        } else {
+            self.pass_over(PeerMisbehaved::TooManyEmptyFragments)
         }
-        Ok(())
+    }
+
+    /// Takes note of a record that carried nothing.
+    ///
+    /// # Errors
+    /// With this reason if there were too many.
+    fn pass_over(&mut self, reason: PeerMisbehaved) -> Result<(), Error> {
+        self.silent += 1;
+        if self.silent > MOST_SILENT { Err(reason.into()) } else { Ok(()) }
     }
 
     fn hear(&mut self, kind: u8, content: &[u8]) -> Result<(), Error> {
@@ -261,7 +278,7 @@ impl Records {
                 self.ended = true;
                 Ok(())
             }
-            (ALERT, [_, USER_CANCELED]) => Ok(()),
+            (ALERT, [_, USER_CANCELED]) => self.pass_over(PeerMisbehaved::TooManyWarningAlertsReceived),
             (ALERT, [_, alert]) => Err(Error::AlertReceived(AlertDescription::from(*alert))),
             (ALERT, _) => Err(InvalidMessage::MissingData("AlertMessagePayload").into()),
             _ => Err(inappropriate(kind)),
@@ -275,12 +292,16 @@ impl Records {
         let mut rest = &all[..];
         while let [kind, a, b, c, after @ ..] = rest {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
-            if length > self.most(*kind)? {
+            let kind = self.kind(*kind)?;
+            if length > kind.most() {
                 return Err(InvalidMessage::HandshakePayloadTooLarge.into());
             }
             let Some((message, after)) = after.split_at_checked(length) else { break };
             rest = after;
-            self.hear_message(*kind, message, rest.is_empty())?;
+            match kind {
+                Message::Ticket => self.kept.take_ticket(message)?,
+                Message::KeyUpdate => self.renew_opening(message, rest.is_empty())?,
+            }
         }
         let used = all.len() - rest.len();
         all.drain(..used);
@@ -289,11 +310,11 @@ impl Records {
         Ok(())
     }
 
-    /// How long a message of this kind may be.
-    fn most(&self, kind: u8) -> Result<usize, Error> {
+    /// Which of the messages that may come after a handshake this is.
+    fn kind(&self, kind: u8) -> Result<Message, Error> {
         match (kind, &self.kept) {
-            (NEW_SESSION_TICKET, Kept::Client(_)) => Ok(MOST_MESSAGE),
-            (KEY_UPDATE, _) => Ok(1),
+            (NEW_SESSION_TICKET, Kept::Client(_)) => Ok(Message::Ticket),
+            (KEY_UPDATE, _) => Ok(Message::KeyUpdate),
             _ => Err(Error::InappropriateHandshakeMessage {
                 expect_types: vec![HandshakeType::KeyUpdate],
                 got_type: HandshakeType::from(kind),
@@ -301,21 +322,25 @@ impl Records {
         }
     }
 
-    /// Takes a ticket or a renewal, of which the [kind](Self::most) is known to be one.
-    fn hear_message(&mut self, kind: u8, message: &[u8], is_last: bool) -> Result<(), Error> {
-        match (kind, &mut self.kept) {
-            (NEW_SESSION_TICKET, Kept::Client(kept)) => kept.handle_new_session_ticket(message),
-            (_, _) if !is_last => Err(PeerMisbehaved::KeyEpochWithPendingFragment.into()),
-            (_, kept) => {
-                let [requested @ 0..=1] = message else { return Err(InvalidMessage::InvalidKeyUpdate.into()) };
-                self.updates += 1;
-                if self.updates > MOST_UPDATES {
-                    return Err(PeerMisbehaved::TooManyKeyUpdateRequests.into());
-                }
-                self.opening = Direction::new(kept.next_opening()?)?;
-                self.owes_update |= *requested == 1;
-                Ok(())
-            }
+    /// Takes the peer's next key, which begins with its next record (4.6.3).
+    fn renew_opening(&mut self, message: &[u8], is_last: bool) -> Result<(), Error> {
+        if !is_last {
+            return Err(PeerMisbehaved::KeyEpochWithPendingFragment.into());
+        }
+        let [requested @ 0..=1] = message else { return Err(InvalidMessage::InvalidKeyUpdate.into()) };
+        self.pass_over(PeerMisbehaved::TooManyKeyUpdateRequests)?;
+        self.opening = Direction::new(self.kept.next_opening()?)?;
+        self.owes_update |= *requested == 1;
+        Ok(())
+    }
+}
+
+impl Message {
+    /// How long one may be.
+    fn most(&self) -> usize {
+        match self {
+            Self::Ticket => MOST_TICKET,
+            Self::KeyUpdate => 1,
         }
     }
 }
@@ -327,6 +352,14 @@ impl Kept {
             Self::Server(kept) => kept.negotiated_cipher_suite(),
         };
         suite.tls13().map_or(0, |suite| suite.common.confidentiality_limit)
+    }
+
+    fn take_ticket(&mut self, ticket: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Client(kept) => kept.handle_new_session_ticket(ticket),
+            // Only a client is given tickets, and nothing else is taken for one.
+            Self::Server(_) => Ok(()),
+        }
     }
 
     fn next_sealing(&mut self) -> Result<(u64, ConnectionTrafficSecrets), Error> {

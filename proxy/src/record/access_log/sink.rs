@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-/// A line is written after so long at the latest.
+/// A line is written after so long at the latest; while lines come, so often.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A worker that has so many bytes waits no longer.
 const MANY: usize = 64 * 1024;
@@ -27,7 +27,7 @@ pub struct Sink {
 
 /// Why the writer is called.
 enum Call {
-    /// A line waits, the first since it wrote.
+    /// A line waits, the first after a pause without any.
     Line,
     /// A worker has many.
     Many,
@@ -36,8 +36,8 @@ enum Call {
 #[derive(Default)]
 struct Shared {
     workers: Mutex<Vec<Arc<Mutex<Waiting>>>>,
-    /// The writer was called and has not begun.
-    called: AtomicBool,
+    /// The writer writes every so often, and need not be called for a line.
+    awake: AtomicBool,
     /// Files that are open. Whoever holds them writes.
     files: Mutex<Files>,
     dropped: AtomicU64,
@@ -45,11 +45,16 @@ struct Shared {
 
 type Files = HashMap<Box<str>, Box<dyn Write + Send>>;
 
-/// Lines that wait, by the file that they go to.
+/// Lines by the file that they go to.
+type Texts = Vec<(Box<str>, Vec<u8>)>;
+
+/// Lines that wait.
 #[derive(Default)]
 struct Waiting {
-    texts: Vec<(Box<str>, Vec<u8>)>,
+    texts: Texts,
     bytes: usize,
+    /// Room for the lines that come while these are written.
+    spare: Texts,
 }
 
 /// One worker's end of it; its lock is only ever contended while lines are taken.
@@ -111,7 +116,7 @@ impl Lines {
         drop(waiting);
         if has_many && !had_many {
             self.sink.call(Call::Many);
-        } else if !self.sink.shared.is_called() {
+        } else if !self.sink.shared.is_awake() {
             self.sink.call(Call::Line);
         }
     }
@@ -126,43 +131,79 @@ impl Waiting {
         });
         &mut self.texts[at].1
     }
+
+    /// Takes what waits, and leaves the room of what was written last.
+    fn take(&mut self) -> Texts {
+        self.bytes = 0;
+        let spare = std::mem::take(&mut self.spare);
+        std::mem::replace(&mut self.texts, spare)
+    }
+
+    /// Takes the room of what was written, unless it is unusually much. While no lines come none is kept.
+    fn keep(&mut self, mut written: Texts) {
+        if written.iter().all(|(_, text)| text.is_empty()) {
+            written.clear();
+        }
+        written.retain(|(_, text)| text.capacity() <= 2 * MANY);
+        written.iter_mut().for_each(|(_, text)| text.clear());
+        self.spare = written;
+    }
 }
 
 impl Shared {
     fn run(&self, calls: &Receiver<Call>) {
-        while let Ok(call) = calls.recv() {
+        let mut next = calls.recv();
+        while let Ok(call) = next {
             if matches!(call, Call::Line) {
                 let until = Instant::now() + PAUSE;
                 while let Ok(Call::Line) = calls.recv_timeout(until.saturating_duration_since(Instant::now())) {}
             }
-            self.called.store(false, Ordering::Release);
-            self.write();
+            next = if self.turn() { Ok(Call::Line) } else { calls.recv() };
         }
         self.write();
     }
 
-    /// True if the writer was called already; else it is now. Looked at first without writing, which all workers share:
-    /// whoever reads an old call has appended before the writer takes the lines.
-    fn is_called(&self) -> bool {
-        self.called.load(Ordering::Acquire) || self.called.swap(true, Ordering::AcqRel)
+    /// Writes. True if more lines are expected, for which no worker is to call: a call comes in the midst of a request.
+    fn turn(&self) -> bool {
+        if self.write() {
+            return true;
+        }
+        self.awake.store(false, Ordering::Release);
+        // Lines that came meanwhile called nobody.
+        let wrote = self.write();
+        if wrote {
+            self.awake.store(true, Ordering::Release);
+        }
+        wrote
+    }
+
+    /// True if the writer is awake; else it is to be called, and is awake from now. Looked at first without writing, which
+    /// all workers share: whoever finds it awake has appended before it looks for the last time.
+    fn is_awake(&self) -> bool {
+        self.awake.load(Ordering::Acquire) || self.awake.swap(true, Ordering::AcqRel)
     }
 
     /// Writes what is there in one go a worker and file; a file that cannot be opened is tried again with its next line.
-    fn write(&self) {
+    /// True if there was something.
+    fn write(&self) -> bool {
         let mut files = self.files.lock();
         let workers = self.workers.lock().clone();
+        let mut wrote = false;
         for worker in workers {
-            let texts = std::mem::take(&mut *worker.lock()).texts;
-            for (path, text) in texts {
-                if let Some(file) = open(&mut files, &path)
-                    && file.write_all(&text).and_then(|()| file.flush()).is_err()
+            let texts = worker.lock().take();
+            for (path, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
+                wrote = true;
+                if let Some(file) = open(&mut files, path)
+                    && file.write_all(text).and_then(|()| file.flush()).is_err()
                 {
-                    files.remove(&path);
+                    files.remove(path);
                 }
             }
+            worker.lock().keep(texts);
         }
         // A worker that is gone has no more to say.
         self.workers.lock().retain(|worker| Arc::strong_count(worker) > 1);
+        wrote
     }
 }
 
@@ -199,6 +240,30 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(read(), "one\nother\n");
+    }
+
+    #[test]
+    fn a_writer_is_called_for_the_first_line_after_a_pause_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file(&directory);
+        let (calls, called) = sync_channel(64);
+        let shared = Arc::new(Shared::default());
+        let lines = Sink { shared: shared.clone(), calls }.lines();
+        let room = || lines.waiting.lock().texts.iter().map(|(_, text)| text.capacity()).sum::<usize>();
+        let append = || {
+            lines.append(&path, |line| line.extend_from_slice(b"line\n"));
+            called.try_iter().count()
+        };
+        assert_eq!([append(), append()], [1, 0]);
+        assert!(shared.turn(), "more is expected");
+        assert_eq!(append(), 0);
+        assert!(shared.turn());
+        assert!(room() > 0, "what was written leaves its room");
+        assert!(!shared.turn(), "a turn without any");
+        assert_eq!(room(), 0, "none is kept");
+        assert_eq!([append(), append()], [1, 0]);
+        shared.write();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "line\n".repeat(5));
     }
 
     #[test]

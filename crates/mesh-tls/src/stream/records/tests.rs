@@ -152,15 +152,30 @@ fn what_has_no_place_after_a_handshake_is_refused() {
 }
 
 #[test]
-fn a_peer_that_only_renews_its_keys_is_refused() {
-    let (mut client, mut server) = pair();
-    let mut wire = Window::default();
-    for _ in 0..MOST_UPDATES {
-        client.renew(&mut wire).unwrap();
+fn a_peer_that_only_sends_what_carries_nothing_is_refused() {
+    type Silence = fn(&mut Records, &mut Window) -> Result<(), Error>;
+    let empty: Silence = |client, wire| client.tell(wire, DATA, &[]);
+    let canceled: Silence = |client, wire| client.tell(wire, ALERT, &[WARNING, USER_CANCELED]);
+    for (silence, reason) in [
+        (Records::renew as Silence, PeerMisbehaved::TooManyKeyUpdateRequests),
+        (empty, PeerMisbehaved::TooManyEmptyFragments),
+        (canceled, PeerMisbehaved::TooManyWarningAlertsReceived),
+    ] {
+        let (mut client, mut server) = pair();
+        let mut wire = Window::default();
+        for _ in 0..2 {
+            for _ in 0..MOST_SILENT {
+                silence(&mut client, &mut wire).unwrap();
+            }
+            assert_eq!(read(&mut server, &mut wire, 100), Ok(vec![]));
+            client.seal(&mut wire, &[IoSlice::new(b"said")]).unwrap();
+            assert_eq!(read(&mut server, &mut wire, 100), Ok(b"said".to_vec()), "{reason:?} counts from here");
+        }
+        for _ in 0..=MOST_SILENT {
+            silence(&mut client, &mut wire).unwrap();
+        }
+        assert_eq!(read(&mut server, &mut wire, 100), Err(reason.into()));
     }
-    assert_eq!(read(&mut server, &mut wire, 100), Ok(vec![]));
-    client.renew(&mut wire).unwrap();
-    assert_eq!(read(&mut server, &mut wire, 100), Err(PeerMisbehaved::TooManyKeyUpdateRequests.into()));
 }
 
 #[test]
