@@ -64,6 +64,11 @@ impl Checker<'_> {
         self.error(Code::Unsupported, path, "is not supported by this version");
     }
 
+    /// The same of one word of a field that has others.
+    fn unserved_word(&mut self, path: &FieldPath, word: &str) {
+        self.error(Code::Unsupported, path, &format!("{word} is not supported by this version"));
+    }
+
     /// A kind that this version does not serve at all.
     fn unserved_kind(&mut self, kind: Kind) {
         let message = format!("{kind} is not supported by this version: it would do nothing");

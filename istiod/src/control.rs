@@ -20,7 +20,7 @@ use crate::flags::Discovery;
 use crate::foundation::{Cluster, Foundation};
 use crate::status::{Sources, Teller, Trust};
 use crate::webhook::{self, Injector};
-use crate::{certificates, pages, report, trust_domain};
+use crate::{certificates, pages, report, scopes, trust_domain};
 
 /// A connection that has reached its age has so long to end by itself, as with Istio.
 const GRACE: Duration = Duration::from_secs(10);
@@ -50,6 +50,7 @@ pub(crate) async fn run(settings: &Discovery) -> Result<()> {
         let injector = Injector::follow(config.clone(), place.scope(), place.native_sidecars);
         let own = certificates::follow(authority.clone(), names, "http/1.1")?;
         webhook::serve(settings.webhooks, own, Arc::new(injector)).await?;
+        scopes::serve(settings.scopes).await?;
     }
     pages::serve(settings.http, settings.monitoring, plain.clone()).await?;
     let source = if cluster.is_some() { "Kubernetes" } else { "a directory" };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use injector::NativeSidecars;
 use mesh_runtime::LogLevels;
+use mesh_types::ports;
 
 /// How the control plane runs.
 #[derive(Args, Clone, Debug)]
@@ -37,6 +38,9 @@ pub(crate) struct Discovery {
     /// Readiness and debug pages.
     #[arg(long = "httpAddr", default_value = ":8080", value_parser = address)]
     pub(crate) http: SocketAddr,
+    /// Levels of the log for `istioctl admin log`, on loopback, on Kubernetes.
+    #[arg(long = "ctrlz_port", default_value_t = ports::SCOPES)]
+    pub(crate) scopes: u16,
     /// The DNS domain of the cluster.
     #[arg(long, default_value = "cluster.local", value_parser = domain)]
     pub(crate) domain: String,

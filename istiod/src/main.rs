@@ -10,6 +10,7 @@ mod ingress;
 mod leader;
 mod pages;
 mod report;
+mod scopes;
 mod status;
 mod trust_domain;
 mod webhook;

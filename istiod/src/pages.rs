@@ -9,14 +9,16 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
+use mesh_runtime::front_page;
 use pilot::Server;
 use tokio::net::TcpListener;
 
 /// Opens both ports. The pages answer once everything else is open, so that ready means ready.
 pub(crate) async fn serve(http: SocketAddr, monitoring: SocketAddr, xds: Server) -> Result<()> {
-    let debug = Router::new().route("/debug/{page}", get(debug));
+    let front = front_page("istiod", &pilot::DEBUG_PAGES);
+    let debug = Router::new().route("/debug", get(async || Html(front))).route("/debug/{page}", get(debug));
     open(http, Router::new().route("/ready", get(ready)).merge(debug.clone()).with_state(xds.clone())).await?;
     let own = debug.layer(from_fn(from_here));
     // istioctl asks for its version with two slashes.
@@ -33,7 +35,8 @@ async fn from_here(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request,
     }
 }
 
-async fn open(address: SocketAddr, pages: Router) -> Result<()> {
+/// Serves pages at an address, of which the opening may fail and nothing else.
+pub(crate) async fn open(address: SocketAddr, pages: Router) -> Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("the port {address}"))?;
     tokio::spawn(async move {
         let pages = pages.into_make_service_with_connect_info::<SocketAddr>();

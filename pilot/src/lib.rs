@@ -22,6 +22,7 @@ mod world;
 pub use authenticate::{Authenticate, Grant};
 pub use generate::generate;
 pub use kind::Kind;
+pub use operator::DEBUG_PAGES;
 pub use proxy::Proxy;
 pub use push::{Server, Shown};
 pub use resource::{Resource, Resources};

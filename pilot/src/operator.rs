@@ -17,6 +17,7 @@ use tonic::Status;
 use crate::kind::Kind;
 use crate::push::{Known, Shown};
 
+pub use page::DEBUG_PAGES;
 pub(crate) use page::page;
 
 /// Istio's question for the state of all proxies.
@@ -48,11 +49,11 @@ pub(crate) fn check(request: &DiscoveryRequest) -> Result<(), Status> {
         CONFIG_DUMP if request.resource_names.len() == 1 => Ok(()),
         CONFIG_DUMP => Err(Status::invalid_argument("resource_names must be one proxy, as <pod>.<namespace>")),
         DEBUG => match &request.resource_names[..] {
-            [name] if page::NAMES.contains(&name.as_str()) => Ok(()),
+            [name] if page::names().any(|known| known == name) => Ok(()),
             names => Err(Status::not_found(format!(
                 "no debug page of the name {:?} is served; {} are",
                 names.join(", "),
-                page::NAMES.join(", ")
+                page::names().collect::<Vec<_>>().join(", ")
             ))),
         },
         url if Kind::of(url).is_some() => {

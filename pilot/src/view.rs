@@ -375,10 +375,8 @@ metadata: {name: us, labels: {topology.kubernetes.io/region: us}}
         held.collect()
     }
 
-    /// After each of these edits, what is kept is what would be made anew, in order or with worlds in between left out, and
-    /// so is what a proxy holds.
-    #[test]
-    fn following_gives_what_beginning_gives() {
+    /// The shop after one edit after another, and whether that concerns a few objects alone.
+    fn edits() -> Vec<(String, bool)> {
         let (a, b) = (pod("a", "10.0.0.1"), pod("b", "10.0.0.2"));
         let slice = |address: &str| {
             format!(
@@ -410,7 +408,7 @@ metadata: {name: part, namespace: default}
 spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
 ";
         let entry = SHOP.replace("resolution: DNS", "resolution: STATIC\n  endpoints: [{address: 192.0.2.9}]");
-        let edits = [
+        vec![
             (SHOP.to_owned() + &a, true),
             (SHOP.to_owned() + &a + &b, true),
             (SHOP.to_owned() + &a + &b + &slice("10.0.0.1"), true),
@@ -423,9 +421,61 @@ spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
             (SHOP.to_owned() + &pod("own", "10.0.0.99"), true),
             (entry, false),
             (SHOP.to_owned(), false),
-        ];
+        ]
+    }
+
+    /// A proxy that follows some of the worlds.
+    struct Follower {
+        /// Of so many worlds it sees one.
+        every: usize,
+        view: View,
+        subscriptions: BTreeMap<Kind, Subscription>,
+    }
+
+    impl Follower {
+        fn new(world: &Arc<World>, every: usize, on_demand: bool, asked: &BTreeSet<(Kind, String)>) -> Self {
+            let (view, mut subscriptions) = (View::new(world.clone(), proxy(on_demand)), subscribed(asked));
+            subscriptions.iter_mut().for_each(|(kind, subscription)| {
+                held_after(&view, *kind, subscription, 0);
+            });
+            Self { every, view, subscriptions }
+        }
+
+        /// Follows to a world, and has then what is made `anew` from its objects: of these names, and of what it asked for.
+        fn follow(
+            &mut self,
+            number: usize,
+            [world, anew]: [&Arc<World>; 2],
+            [names, asked]: [&BTreeSet<(Kind, String)>; 2],
+        ) {
+            if !number.is_multiple_of(self.every) {
+                return;
+            }
+            self.view.follow(world.clone());
+            let fresh = View::new(anew.clone(), proxy(self.view.is_on_demand()));
+            let place = format!("edit {number}, on demand {}", self.view.is_on_demand());
+            for (kind, name) in names {
+                let body = |view: &View| view.get(*kind, name).map(|one| one.body.clone());
+                assert_eq!(body(&self.view), body(&fresh), "{place}: {kind:?} {name}");
+            }
+            for kind in Kind::ALL {
+                let sent = |view: &View| named(view, kind).into_iter().collect::<BTreeSet<_>>();
+                assert_eq!(sent(&self.view), sent(&fresh), "{place}: {kind:?}");
+                let nonce = number as u64 + 1;
+                let subscription = self.subscriptions.get_mut(&kind).unwrap();
+                let held = held_after(&self.view, kind, subscription, nonce);
+                let holds = held_after(&fresh, kind, &mut subscribed(asked).remove(&kind).unwrap(), nonce);
+                assert_eq!(held, holds, "{place}: {kind:?}");
+            }
+        }
+    }
+
+    /// After each edit, what is kept is what would be made anew, in order or with worlds in between left out, and so is
+    /// what a proxy holds.
+    #[test]
+    fn following_gives_what_beginning_gives() {
         let mut world = Arc::new(World::build(&objects(SHOP, None)));
-        let asked = [
+        let asked: BTreeSet<(Kind, String)> = [
             (Kind::VirtualHost, "80/reviews"),
             (Kind::VirtualHost, "80/api.example.com"),
             (Kind::VirtualHost, "80/unknown.example.com"),
@@ -433,58 +483,22 @@ spec: {http: [{timeout: 3s, route: [{destination: {host: reviews}}]}]}
             (Kind::Listener, "10.0.0.1_3306"),
             (Kind::Listener, "10.0.0.2_3306"),
             (Kind::Listener, "10.0.0.99_3306"),
-        ];
-        let ask = |view: &View, names: &BTreeSet<(Kind, String)>| {
-            names
-                .iter()
-                .map(|(kind, name)| view.get(*kind, name))
-                .map(|one| one.map(|one| one.body.clone()))
-                .collect::<Vec<_>>()
-        };
-        let mut names: BTreeSet<(Kind, String)> =
-            asked.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
-        let names_asked = names.clone();
-        let mut views: Vec<_> = [false, true]
-            .into_iter()
-            .flat_map(|on_demand| [1, 2].map(|every| (every, on_demand)))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|(every, on_demand)| {
-                let (view, mut subscriptions) = (View::new(world.clone(), proxy(on_demand)), subscribed(&names));
-                subscriptions.iter_mut().for_each(|(kind, subscription)| {
-                    held_after(&view, *kind, subscription, 0);
-                });
-                (every, view, subscriptions)
-            })
-            .collect();
-        for (number, (yaml, few)) in edits.into_iter().enumerate() {
+        ]
+        .map(|(kind, name)| (kind, name.to_owned()))
+        .into();
+        let mut names = asked.clone();
+        let mut followers = [(1, false), (2, false), (1, true), (2, true)]
+            .map(|(every, on_demand)| Follower::new(&world, every, on_demand, &asked));
+        for (number, (yaml, few)) in edits().into_iter().enumerate() {
             let next = Arc::new(world.next(&objects(&yaml, Some(&world))));
             assert_eq!(next.changed != Changed::Everything, few, "edit {number}");
             world = next;
             let anew = Arc::new(World::build(&world.objects));
             let whole = View::new(anew.clone(), proxy(false));
-            names.extend(
-                Kind::ALL.into_iter().flat_map(|kind| named(&whole, kind).into_iter().map(move |name| (kind, name))),
-            );
-            for (every, view, subscriptions) in &mut views {
-                if number % *every != 0 {
-                    continue;
-                }
-                view.follow(world.clone());
-                let fresh = View::new(anew.clone(), proxy(view.is_on_demand()));
-                let (kept, made) = (ask(view, &names), ask(&fresh, &names));
-                for (place, name) in names.iter().enumerate() {
-                    assert_eq!(kept[place], made[place], "edit {number}, on demand {}: {name:?}", view.is_on_demand());
-                }
-                for kind in Kind::ALL {
-                    let sent = |view: &View| named(view, kind).into_iter().collect::<BTreeSet<_>>();
-                    assert_eq!(sent(view), sent(&fresh), "edit {number}: {kind:?}");
-                    let nonce = number as u64 + 1;
-                    let subscription = subscriptions.get_mut(&kind).unwrap();
-                    let held = held_after(view, kind, subscription, nonce);
-                    let holds = held_after(&fresh, kind, &mut subscribed(&names_asked).remove(&kind).unwrap(), nonce);
-                    assert_eq!(held, holds, "edit {number}, on demand {}: {kind:?}", view.is_on_demand());
-                }
+            let of_kind = |kind| named(&whole, kind).into_iter().map(move |name| (kind, name));
+            names.extend(Kind::ALL.into_iter().flat_map(of_kind));
+            for follower in &mut followers {
+                follower.follow(number, [&world, &anew], [&names, &asked]);
             }
         }
     }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::response::Html;
 use axum::routing::{get, post};
-use mesh_runtime::{Drain, DrainTrigger, Readiness};
+use mesh_runtime::{Drain, DrainTrigger, Readiness, front_page};
 use mesh_types::ports;
 use tokio::net::TcpListener;
 
@@ -65,6 +66,16 @@ impl Default for Addresses {
     }
 }
 
+/// What of the admin port is for reading.
+const PAGES: [(&str, &str); 6] = [
+    ("/clusters", "Endpoints of all that the application calls, and how they are"),
+    ("/config_dump", "Everything in force, and what was refused"),
+    ("/listeners", "Addresses that are listened on"),
+    ("/server_info", "Version and state"),
+    ("/stats", "Counters"),
+    ("/stats/prometheus", "Metrics"),
+];
+
 /// Opens the ports and serves them on this runtime.
 ///
 /// # Errors
@@ -75,8 +86,10 @@ pub async fn serve(addresses: &Addresses, state: State) -> Result<()> {
         .route("/ready", get(pages::ready))
         .route("/stats/prometheus", get(pages::metrics))
         .route("/metrics", get(pages::metrics));
+    let front = front_page("istio-proxy", &PAGES);
     let admin = status
         .clone()
+        .route("/", get(async || Html(front)))
         .route("/config_dump", get(pages::config_dump))
         .route("/clusters", get(pages::clusters))
         .route("/listeners", get(pages::listeners))

@@ -55,12 +55,28 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// What the profile is of: the compiler, and all that the proxy is built from, with features.
+/// What the profile is of: the compiler, all that the proxy is built from, with features, and how that is optimised.
 fn of() -> Result<String> {
     let (own, all) = (tree(&["--package", "weft-proxy"], "{p}")?, tree(&["--workspace"], "{p} {f}")?);
     let lines = all.iter().filter(|line| own.iter().any(|one| line.starts_with(&format!("{one} "))));
     let lines: Vec<&str> = lines.map(|line| line.trim()).collect();
-    Ok(format!("{}{}\n", output(Command::new("rustc").arg("--version").current_dir(root()))?, lines.join("\n")))
+    let compiler = output(Command::new("rustc").arg("--version").current_dir(root()))?;
+    let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
+    Ok(format!("{compiler}{}\n{}\n", lines.join("\n"), settings(&manifest).join("\n")))
+}
+
+/// The settings of releases in a manifest, a line each.
+fn settings(manifest: &str) -> Vec<String> {
+    let mut section = "";
+    let mut settings = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.starts_with("[profile.release") && line.contains(" = ") {
+            settings.push(format!("{section} {line}"));
+        }
+    }
+    settings
 }
 
 /// The dependencies of some packages, in order.
@@ -103,7 +119,7 @@ fn profdata() -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Of another compiler or other dependencies the profile guides nothing, and nobody would notice.
+    /// Of another compiler, other dependencies or other settings the profile guides nothing, and nobody would notice.
     #[test]
     fn the_profile_is_of_what_is_built() {
         let (written, now) = (fs::read_to_string(file("of")).unwrap(), of().unwrap());
@@ -111,6 +127,8 @@ mod tests {
             one.lines().filter(|line| !other.lines().any(|found| found == *line)).map(str::to_owned).collect()
         };
         let (gone, new) = (missing(&written, &now), missing(&now, &written));
+        assert!(settings("[a]\nb = 1\n[profile.release.package.c]\nd = 2\n") == ["[profile.release.package.c] d = 2"]);
+        assert!(written.contains("[profile.release] lto"), "{written}");
         assert!(
             gone.is_empty() && new.is_empty(),
             "proxy/profile is of {gone:?} and not of {new:?}: releases would be a fifth slower. `cargo xtask profile` \

@@ -2,10 +2,12 @@
 
 pub mod backoff;
 pub mod drain;
+pub mod front_page;
 pub mod logging;
 pub mod readiness;
 
 pub use backoff::Backoff;
 pub use drain::{Drain, DrainGuard, DrainTrigger};
+pub use front_page::front_page;
 pub use logging::{LogFormat, LogLevels, LogLevelsError};
 pub use readiness::{Blocker, Readiness};

@@ -104,6 +104,24 @@ impl LogLevels {
         Ok(())
     }
 
+    /// Sets the level of one scope; `default` is that of all which have none.
+    ///
+    /// # Errors
+    /// If there is no such level.
+    pub fn set(&mut self, scope: &str, level: &str) -> Result<(), LogLevelsError> {
+        let level = level_named(level).ok_or_else(|| LogLevelsError(format!("{scope}:{level}")))?;
+        match scope {
+            "default" => self.default = level,
+            scope => drop(self.scopes.insert(scope.to_owned(), level)),
+        }
+        Ok(())
+    }
+
+    /// The level of a scope.
+    pub fn of(&self, scope: &str) -> LevelFilter {
+        self.scopes.get(scope).copied().unwrap_or(self.default)
+    }
+
     /// Scopes and levels, all others' first.
     pub fn iter(&self) -> impl Iterator<Item = (&str, LevelFilter)> {
         let scopes = self.scopes.iter().map(|(scope, level)| (scope.as_str(), *level));
@@ -179,6 +197,19 @@ mod tests {
         levels.overlay("all:warn").unwrap();
         levels.overlay("pilot:loud").unwrap_err();
         assert_eq!(levels.to_string(), "default:warn,h2:off");
+    }
+
+    #[test]
+    fn one_scope_is_set_without_the_others() {
+        let mut levels: LogLevels = "info,pilot:debug".parse().unwrap();
+        levels.set("default", "error").unwrap();
+        levels.set("galley", "none").unwrap();
+        assert_eq!(levels.set("galley", "loud").unwrap_err().to_string().split(' ').next(), Some("\"galley:loud\""));
+        assert_eq!(levels.to_string(), "default:error,galley:off,pilot:debug");
+        assert_eq!(
+            ["default", "galley", "citadel"].map(|scope| levels.of(scope).to_string()),
+            ["error", "off", "error"]
+        );
     }
 
     #[test]

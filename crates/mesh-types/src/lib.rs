@@ -28,6 +28,8 @@ pub type Labels = std::collections::BTreeMap<String, String>;
 
 /// The well-known ports of a mesh pod and of the control plane.
 pub mod ports {
+    /// The control plane's ControlZ, on loopback only.
+    pub const SCOPES: u16 = 9876;
     /// Admin interface of the proxy, on loopback only.
     pub const ADMIN: u16 = 15000;
     /// Outbound capture: redirected connections of the application.

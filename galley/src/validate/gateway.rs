@@ -102,8 +102,10 @@ impl Checker<'_> {
         if !tls.ca_crl.is_empty() {
             self.server_crl(tls, named, &path.field("caCrl"));
         }
+        if tls.mode == ServerTlsMode::AutoPassthrough {
+            self.unserved_word(&path.field("mode"), "AUTO_PASSTHROUGH");
+        }
         let unserved = [
-            ("mode", tls.mode == ServerTlsMode::AutoPassthrough),
             ("caCertCredentialName", !tls.ca_cert_credential_name.is_empty()),
             ("verifyCertificateSpki", !tls.verify_certificate_spki.is_empty()),
             ("verifyCertificateHash", !tls.verify_certificate_hash.is_empty()),

@@ -37,7 +37,7 @@ impl Checker<'_> {
     pub(super) fn authorization_policy(&mut self, spec: &AuthorizationPolicy) {
         let path = FieldPath::default().field("spec");
         if spec.action == AuthorizationPolicyAction::Custom {
-            self.unserved(&path.field("action"));
+            self.unserved_word(&path.field("action"), "CUSTOM");
         }
         if spec.target_ref.is_some() {
             self.unserved(&path.field("targetRef"));

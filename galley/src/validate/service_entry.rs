@@ -25,7 +25,7 @@ impl Checker<'_> {
         }
         let endpoints = path.field("endpoints");
         if spec.resolution == Resolution::DynamicDns {
-            self.unserved(&path.field("resolution"));
+            self.unserved_word(&path.field("resolution"), "DYNAMIC_DNS");
         }
         if !spec.endpoints.is_empty() && spec.resolution == Resolution::None {
             self.error(
@@ -72,9 +72,6 @@ impl Checker<'_> {
     }
 
     fn entry_ports(&mut self, spec: &ServiceEntry, path: &FieldPath) {
-        if spec.ports.is_empty() {
-            self.error(Code::Missing, path, "must be set");
-        }
         let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
         for (index, port) in spec.ports.iter().enumerate() {
             let path = path.index(index);

@@ -27,7 +27,7 @@ impl Checker<'_> {
                 self.unserved(&path.field("bind"));
             }
             if egress.capture_mode == CaptureMode::None {
-                self.unserved(&path.field("captureMode"));
+                self.unserved_word(&path.field("captureMode"), "NONE");
             }
             if egress.hosts.is_empty() {
                 self.error(Code::Missing, &path.field("hosts"), "must be set");

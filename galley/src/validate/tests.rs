@@ -12,7 +12,6 @@ fn said(kind: &str, spec: &str) -> Vec<String> {
 fn what_is_not_served_is_refused_by_name() {
     let unserved = "is not supported by this version";
     let cases = [
-        ("AuthorizationPolicy", "{action: CUSTOM}", "spec.action"),
         (
             "AuthorizationPolicy",
             "{rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}",
@@ -23,22 +22,29 @@ fn what_is_not_served_is_refused_by_name() {
             "{host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, connectionPool: {tcp: {maxConnectionDuration: 1s}}}]}}",
             "spec.trafficPolicy.portLevelSettings[0].connectionPool.tcp.maxConnectionDuration",
         ),
-        (
-            "ServiceEntry",
-            "{hosts: ['*.a.org'], ports: [{number: 80, name: a}], resolution: DYNAMIC_DNS}",
-            "spec.resolution",
-        ),
         ("WorkloadEntry", "{address: 10.0.0.1, network: far}", "spec.network"),
-        (
-            "Gateway",
-            "{servers: [{port: {number: 443, protocol: TLS}, hosts: ['*'], tls: {mode: AUTO_PASSTHROUGH}}]}",
-            "spec.servers[0].tls.mode",
-        ),
         ("Sidecar", "{egress: [{port: {number: 80, protocol: HTTP}, hosts: ['*/*']}]}", "spec.egress[0].port"),
         ("Sidecar", "{ingress: [{port: {number: 80, protocol: HTTP}}]}", "spec.ingress"),
     ];
     for (kind, spec, path) in cases {
         assert_eq!(said(kind, spec), [format!("{path}: {unserved}")], "{kind} {spec}");
+    }
+    let words = [
+        ("AuthorizationPolicy", "{action: CUSTOM}", "spec.action: CUSTOM"),
+        (
+            "ServiceEntry",
+            "{hosts: ['*.a.org'], ports: [{number: 80, name: a}], resolution: DYNAMIC_DNS}",
+            "spec.resolution: DYNAMIC_DNS",
+        ),
+        (
+            "Gateway",
+            "{servers: [{port: {number: 443, protocol: TLS}, hosts: ['*'], tls: {mode: AUTO_PASSTHROUGH}}]}",
+            "spec.servers[0].tls.mode: AUTO_PASSTHROUGH",
+        ),
+        ("Sidecar", "{egress: [{captureMode: NONE, hosts: ['*/*']}]}", "spec.egress[0].captureMode: NONE"),
+    ];
+    for (kind, spec, word) in words {
+        assert_eq!(said(kind, spec), [format!("{word} {unserved}")], "{kind} {spec}");
     }
     assert!(said("Sidecar", "{egress: [{hosts: ['*/*']}]}").is_empty());
     let host = said("Sidecar", "{egress: [{hosts: ['reviews']}]}");
@@ -262,7 +268,8 @@ fn terms_of_calling_must_make_sense() {
 #[test]
 fn services_by_hand_must_make_sense() {
     let entry = |text: &str| said("ServiceEntry", text);
-    assert_eq!(entry("{resolution: STATIC}"), ["spec.hosts: must be set", "spec.ports: must be set"]);
+    assert_eq!(entry("{resolution: STATIC}"), ["spec.hosts: must be set"]);
+    assert!(entry("{hosts: [a.org], resolution: DNS}").is_empty(), "Istio asks for no port");
     assert_eq!(
         entry(
             "{hosts: ['*.a.org', '*.a.org'], ports: [{number: 80, name: a, protocol: HTTP}, {number: 80, name: a, protocol: SCTP}], resolution: DNS}"

@@ -63,7 +63,7 @@ impl Istiod {
             .arg(cluster.server.kubeconfig())
             .args([format!("--grpcAddr={plain}"), format!("--secureGRPCAddr={secure}")])
             .args([format!("--httpsAddr={webhooks}"), format!("--monitoringAddr={monitoring}")])
-            .arg(format!("--httpAddr={http}"))
+            .args([format!("--httpAddr={http}"), "--ctrlz_port=0".to_owned()])
             .args(arguments)
             .env("POD_NAMESPACE", "istio-system")
             .env("POD_NAME", pod)

@@ -4,13 +4,23 @@ use serde_json::{Value, json};
 
 use crate::push::Shown;
 
-/// Their names, as Istio's page `list` tells them.
-pub(super) const NAMES: &[&str] = &["clusterz", "connections", "list", "syncz"];
+/// Where they are over HTTP, and what each tells.
+pub const DEBUG_PAGES: [(&str, &str); 4] = [
+    ("/debug/clusterz", "Clusters whose objects are read"),
+    ("/debug/connections", "Proxies that are connected"),
+    ("/debug/list", "Names of these pages"),
+    ("/debug/syncz", "What each proxy was sent, has taken and has refused"),
+];
+
+/// Their names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    DEBUG_PAGES.iter().filter_map(|(path, _)| path.strip_prefix("/debug/"))
+}
 
 /// A page that tells of these proxies; `None` if there is none of that name.
 pub(crate) fn page(name: &str, proxies: &[Shown]) -> Option<Value> {
     match name {
-        "list" => Some(NAMES.iter().filter(|name| **name != "list").copied().collect()),
+        "list" => Some(names().filter(|name| *name != "list").collect()),
         "clusterz" => Some(json!([{ "id": cluster(proxies), "secretName": "", "syncStatus": "synced" }])),
         "syncz" => Some(proxies.iter().map(standing).collect()),
         "connections" => Some(json!({

@@ -55,7 +55,7 @@ impl Site {
             command.arg(format!("{flag}={}", free()?));
         }
         command
-            .args(["--log_output_level", "default:error"])
+            .args(["--log_output_level", "default:error", "--ctrlz_port=0"])
             .env("POD_NAMESPACE", NAMESPACE)
             .env("POD_NAME", "istiod-0");
         let child = command.stdin(Stdio::null()).spawn().context("taskset")?;

@@ -51,22 +51,7 @@ impl Fleet {
 
     /// Waits until so many have what they asked for.
     pub(crate) async fn configured(&mut self, count: usize) -> Result<()> {
-        let mut waiting = count;
-        let mut lost = None;
-        let deadline = Instant::now() + PATIENCE;
-        while waiting > 0 {
-            match timeout_at(deadline, self.events.recv()).await {
-                Ok(Some(Event::Configured)) => waiting -= 1,
-                Ok(Some(Event::Arrived(_))) => {}
-                Ok(Some(Event::Lost(why))) => lost = Some(why),
-                Ok(None) | Err(_) => {
-                    let why = lost.map(|why| format!("; the last stream that was lost: {why}")).unwrap_or_default();
-                    let server = self.shared.server;
-                    bail!("{waiting} of {count} proxies are not configured by {server} after {PATIENCE:?}{why}");
-                }
-            }
-        }
-        Ok(())
+        self.until(count, "are not configured", |event| matches!(event, Event::Configured)).await
     }
 
     /// From now on resources are looked at for this text; what happened before does not matter any more.
@@ -78,19 +63,33 @@ impl Fleet {
     /// When the last proxy got what is looked for.
     pub(crate) async fn last_arrival(&mut self) -> Result<Instant> {
         let mut last = Instant::now();
-        let mut waiting = self.running.len();
+        let arrived = |event: &Event| match event {
+            Event::Arrived(at) => {
+                last = *at;
+                true
+            }
+            _ => false,
+        };
+        self.until(self.running.len(), "have not got the edit", arrived).await?;
+        Ok(last)
+    }
+
+    /// Waits for so many events; of those that never come it says what their proxies lack.
+    async fn until(&mut self, count: usize, lack: &str, mut is_one: impl FnMut(&Event) -> bool) -> Result<()> {
+        let (mut waiting, mut lost) = (count, None);
         let deadline = Instant::now() + PATIENCE;
         while waiting > 0 {
             match timeout_at(deadline, self.events.recv()).await {
-                Ok(Some(Event::Arrived(at))) => {
-                    last = at;
-                    waiting -= 1;
+                Ok(Some(Event::Lost(why))) => lost = Some(why),
+                Ok(Some(event)) => waiting -= usize::from(is_one(&event)),
+                Ok(None) | Err(_) => {
+                    let why = lost.map(|why| format!("; the last stream that was lost: {why}")).unwrap_or_default();
+                    let server = self.shared.server;
+                    bail!("{waiting} of {count} proxies {lack} by {server} after {PATIENCE:?}{why}");
                 }
-                Ok(Some(Event::Configured | Event::Lost(_))) => {}
-                Ok(None) | Err(_) => bail!("{waiting} proxies have not got the edit after {PATIENCE:?}"),
             }
         }
-        Ok(last)
+        Ok(())
     }
 
     /// How many there are.
