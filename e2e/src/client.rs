@@ -207,6 +207,12 @@ impl GrpcCall {
     /// The method that every service of the shop has: which version it is.
     pub const VERSION: &str = "/shop.Reviews/Version";
 
+    /// So many calls are made one by one, so that a proxy opens its connections before several are under way: it prefers
+    /// whoever has fewest, and calls that wait for a connection are under way.
+    const ALONE: usize = 30;
+    /// So many are made at once after them.
+    const TOGETHER: usize = 20;
+
     /// Makes the call `times` times from a pod on one connection, several at once; returns each answer's message and
     /// status.
     pub fn repeat_from(&self, pod: &Pod, times: usize) -> Result<Vec<(String, String)>> {
@@ -224,8 +230,9 @@ impl GrpcCall {
         tokio::spawn(connection);
         let mut calls = tokio::task::JoinSet::new();
         let mut answers = Vec::with_capacity(times);
-        for _ in 0..times {
-            if calls.len() >= 20
+        for number in 0..times {
+            let together = if number < Self::ALONE { 1 } else { Self::TOGETHER };
+            if calls.len() >= together
                 && let Some(answer) = calls.join_next().await
             {
                 answers.push(answer??);

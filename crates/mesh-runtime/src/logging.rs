@@ -63,6 +63,11 @@ struct Active {
     handle: reload::Handle<Targets, Registry>,
 }
 
+/// The levels of the running process; the default without a log.
+pub fn levels() -> LogLevels {
+    ACTIVE.get().map_or_else(LogLevels::default, |active| active.levels.lock().clone())
+}
+
 /// Changes the levels of the running process, and says what they are now. Without a log there is nothing to change.
 pub fn change(change: impl FnOnce(&mut LogLevels)) -> LogLevels {
     let Some(active) = ACTIVE.get() else { return LogLevels::default() };
