@@ -137,12 +137,13 @@ mod tests {
 
     /// Status and body of an answer.
     async fn ask(url: String, body: Option<&'static str>) -> (u16, String) {
-        let mut curl = tokio::process::Command::new("curl");
+        let mut curl = std::process::Command::new("curl");
         curl.args(["--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", &url]);
         if let Some(body) = body {
             curl.args(["--request", "PUT", "--header", "Content-Type:", "--data", body]);
         }
-        let text = String::from_utf8(curl.output().await.unwrap().stdout).unwrap();
+        let output = tokio::task::spawn_blocking(move || curl.output()).await.unwrap().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
         let (body, status) = text.rsplit_once('\n').unwrap();
         (status.parse().unwrap(), body.to_owned())
     }
