@@ -201,9 +201,13 @@ impl Shared {
             }
             worker.lock().keep(texts);
         }
-        // A worker that is gone has no more to say.
-        self.workers.lock().retain(|worker| Arc::strong_count(worker) > 1);
+        self.forget_the_gone();
         wrote
+    }
+
+    /// A worker that is gone says no more; what it said since its lines were taken is still to be written.
+    fn forget_the_gone(&self) {
+        self.workers.lock().retain(|worker| Arc::strong_count(worker) > 1 || worker.lock().bytes > 0);
     }
 }
 
@@ -264,6 +268,20 @@ mod tests {
         assert_eq!([append(), append()], [1, 0]);
         shared.write();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "line\n".repeat(5));
+    }
+
+    #[test]
+    fn the_last_lines_of_a_worker_that_ends_are_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file(&directory);
+        let shared = Arc::new(Shared::default());
+        let lines = Sink { shared: shared.clone(), calls: sync_channel(64).0 }.lines();
+        lines.append(&path, |line| line.extend_from_slice(b"last\n"));
+        drop(lines);
+        shared.forget_the_gone();
+        shared.write();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "last\n");
+        assert!(shared.workers.lock().is_empty());
     }
 
     #[test]
