@@ -1,5 +1,7 @@
 //! Header fields of one message, in arrival order, in one reusable buffer.
 
+use crate::hpack::Line;
+
 macro_rules! known {
     ($($known:ident $name:literal)*) => {
         /// Fields that the data path itself reads or writes. Recognised once, when the field is stored, so that looking
@@ -251,7 +253,7 @@ impl Fields {
     /// Appends a field; earlier ones of the same name stay.
     pub fn append(&mut self, name: impl FieldName, value: &[u8]) {
         let known = name.known();
-        self.append_line(known, name.text(), value, false);
+        self.append_line(known, name.text(), value);
         if breaks_line(value) || known == Known::Other && breaks_line(name.text()) {
             let Some(Field { name, value, .. }) = self.fields.last().copied() else { return };
             self.clean(name);
@@ -259,13 +261,22 @@ impl Fields {
         }
     }
 
-    /// Appends a field that a codec let in, whose name has been recognised already; `sensitive`, if HPACK carried it so.
-    pub(crate) fn append_line(&mut self, known: Known, name: &[u8], value: &[u8], sensitive: bool) {
+    /// Appends a field that a codec let in, whose name has been recognised already.
+    pub(crate) fn append_line(&mut self, known: Known, name: &[u8], value: &[u8]) {
         self.bytes.reserve(name.len() + value.len() + 4);
         let name = Span::push(&mut self.bytes, name);
         self.bytes.extend_from_slice(b": ");
         let value = Span::push(&mut self.bytes, value);
         self.bytes.extend_from_slice(b"\r\n");
+        self.fields.push(Field { name, value, known, live: true, sensitive: false, line: true });
+    }
+
+    /// Appends a field that HPACK carried, the same in one piece.
+    pub(crate) fn append_whole(&mut self, known: Known, line: Line<'_>, sensitive: bool) {
+        let Span { start, end } = Span::push(&mut self.bytes, line.text());
+        let name = Span::between(start, start + line.name().len() as u32);
+        let value_end = end - b"\r\n".len() as u32;
+        let value = Span::between(value_end - line.value().len() as u32, value_end);
         self.fields.push(Field { name, value, known, live: true, sensitive, line: true });
     }
 

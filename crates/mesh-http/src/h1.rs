@@ -185,7 +185,7 @@ impl Lines {
     fn append(&self, known: crate::Known, header: &httparse::Header<'_>, fields: &mut crate::Fields) {
         // The parser need not say where nothing stands.
         if header.value.is_empty() {
-            return fields.append_line(known, header.name.as_bytes(), b"", false);
+            return fields.append_line(known, header.name.as_bytes(), b"");
         }
         let place = |part: &[u8]| {
             let start = part.as_ptr().addr() - self.from + self.to;

@@ -13,6 +13,7 @@ mod receive;
 mod send;
 mod settings;
 mod stream;
+mod streams;
 
 pub use connection::{Connection, Role};
 pub use frame::{Code, PREFACE};

@@ -8,7 +8,7 @@ mod table;
 pub(crate) use decode::{Broken, Decoder};
 pub(crate) use encode::Encoder;
 
-use crate::Known;
+use crate::{Known, chars};
 
 /// What a field is: a part of the start line in disguise, or a field proper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,50 @@ impl Key {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field<'a> {
     pub(crate) key: Key,
-    pub(crate) name: &'a [u8],
-    pub(crate) value: &'a [u8],
+    pub(crate) line: Line<'a>,
     /// To be kept out of every table.
     pub(crate) sensitive: bool,
+    /// Name and value have only characters that they may have; says nothing of pseudo-fields.
+    pub(crate) legal: bool,
 }
+
+impl<'a> Field<'a> {
+    pub(crate) fn name(&self) -> &'a [u8] {
+        self.line.name()
+    }
+
+    pub(crate) fn value(&self) -> &'a [u8] {
+        self.line.value()
+    }
+}
+
+/// A field as HTTP/1 writes it, `name: value` with the line's end: so it is copied in one piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    text: &'a [u8],
+    name: usize,
+}
+
+impl<'a> Line<'a> {
+    /// The text with the line's end.
+    pub(crate) fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    pub(crate) fn name(&self) -> &'a [u8] {
+        &self.text[..self.name]
+    }
+
+    pub(crate) fn value(&self) -> &'a [u8] {
+        &self.text[self.name + BETWEEN.len()..self.text.len() - END.len()]
+    }
+
+    /// True if HTTP/2 lets such a field pass (RFC 9113, section 8.2.1).
+    fn is_legal(&self) -> bool {
+        let value = self.value();
+        chars::is_lower_token(self.name()) && chars::is_value(value) && chars::trim(value).len() == value.len()
+    }
+}
+
+const BETWEEN: &[u8] = b": ";
+const END: &[u8] = b"\r\n";

@@ -198,7 +198,7 @@ impl BodyReader {
         if self.trailers.len() == MAX_TRAILER_FIELDS {
             return Err(TOO_MANY);
         }
-        self.trailers.append_line(known, name, value, false);
+        self.trailers.append_line(known, name, value);
         self.line.clear();
         Ok(State::Trailer)
     }

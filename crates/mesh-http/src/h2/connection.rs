@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-
 use super::flow::{ReceiveWindow, SendWindow};
 use super::frame::{self, Code, PREFACE};
 use super::nuisance::Nuisance;
 use super::receive::{Block, Payload};
 use super::settings::{self, Limits, Peer};
 use super::stream::{Half, Stream};
+use super::streams::Streams;
 use crate::hpack::{Decoder, Encoder};
 use crate::{Fields, RequestHead, ResponseHead};
 
@@ -35,7 +34,7 @@ pub struct Connection<S> {
     pub(super) peer: Peer,
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
-    pub(super) streams: HashMap<u32, Stream<S>>,
+    pub(super) streams: Streams<S>,
     /// Streams that count against the limit of whoever opened them.
     pub(super) active: u32,
     /// The highest stream that the peer has opened (server), and the one that we open next (client).
@@ -71,7 +70,7 @@ impl<S> Connection<S> {
             peer: Peer::default(),
             decoder: Decoder::new(4096),
             encoder: Encoder::default(),
-            streams: HashMap::new(),
+            streams: Streams::default(),
             active: 0,
             highest: 0,
             next: 1,
@@ -112,12 +111,12 @@ impl<S> Connection<S> {
 
     /// What is kept with a stream; `None` once it is forgotten.
     pub fn kept(&mut self, stream: u32) -> Option<&mut S> {
-        self.streams.get_mut(&stream).map(|stream| &mut stream.kept)
+        self.streams.get_mut(stream).map(|stream| &mut stream.kept)
     }
 
     /// What is kept with each stream.
     pub fn all_kept(&mut self) -> impl Iterator<Item = (u32, &mut S)> {
-        self.streams.iter_mut().map(|(id, stream)| (*id, &mut stream.kept))
+        self.streams.iter_mut().map(|(id, stream)| (id, &mut stream.kept))
     }
 
     /// Streams that are open for one end at least.
@@ -157,10 +156,10 @@ impl<S> Connection<S> {
 
     /// Lets go of a stream. If it is not over it is reset with `code`.
     pub fn forget(&mut self, id: u32, code: Code, out: &mut Vec<u8>) -> Option<S> {
-        if self.streams.get(&id).is_some_and(|stream| !stream.is_over()) {
+        if self.streams.get(id).is_some_and(|stream| !stream.is_over()) {
             self.reset(id, code, out);
         }
-        let stream = self.streams.remove(&id)?;
+        let stream = self.streams.remove(id)?;
         self.give_back(stream.receive_window.unused(), out);
         Some(stream.kept)
     }
@@ -168,7 +167,7 @@ impl<S> Connection<S> {
     /// Bytes of a body were used: the peer may send as many again.
     pub fn release(&mut self, id: u32, count: usize, out: &mut Vec<u8>) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         let credit = stream.receive_window.give(count);
         if let Some(credit) = credit.filter(|_| stream.receives != Half::Done && stream.reset.is_none()) {
             frame::window_update(id, credit, out);
@@ -200,7 +199,7 @@ impl<S> Connection<S> {
 
     /// Changes a stream, and counts it out if that was its end.
     pub(super) fn ended(&mut self, id: u32, change: impl FnOnce(&mut Stream<S>)) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         let before = stream.is_over();
         change(stream);
         if !before && stream.is_over() {

@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
 
     /// Counts a field; false if there are more than we take.
     fn takes(&mut self, field: &Field<'_>) -> bool {
-        self.size += field.name.len() + field.value.len() + 32;
+        self.size += field.name().len() + field.value().len() + 32;
         self.count += 1;
         self.too_large |= self.size > self.limits.max_head || self.count > self.limits.max_fields + 5;
         !self.too_large
@@ -80,12 +80,12 @@ impl<'a> Reader<'a> {
 
     fn field(&mut self, known: Known, field: &Field<'_>, fields: &mut Fields) {
         self.begun = true;
-        let (name, value) = (field.name, field.value);
-        if !chars::is_lower_token(name) {
-            return self.refuse("a field name has characters that it may not have");
-        }
-        if !chars::is_value(value) || value.len() != chars::trim(value).len() {
-            return self.refuse("a field value has characters that it may not have");
+        let value = field.value();
+        if !field.legal {
+            return self.refuse(match chars::is_lower_token(field.name()) {
+                true => "a field value has characters that it may not have",
+                false => "a field name has characters that it may not have",
+            });
         }
         match known {
             Known::Connection
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        fields.append_line(known, name, value, field.sensitive);
+        fields.append_whole(known, field.line, field.sensitive);
     }
 
     fn found(&self) -> Found {
@@ -148,11 +148,11 @@ pub(super) fn request(
         }
         match field.key {
             Key::Field(known) => return reader.field(known, &field, &mut head.fields),
-            Key::Method if chars::is_token(field.value) => head.set_method(field.value),
-            Key::Scheme if is_scheme(field.value) => head.set_scheme(field.value),
-            Key::Authority if chars::is_authority(field.value) => head.set_authority(field.value),
-            Key::Path if chars::is_target(field.value) => head.set_path(field.value),
-            Key::Protocol if chars::is_token(field.value) => reader.protocol = Some(field.value.to_vec()),
+            Key::Method if chars::is_token(field.value()) => head.set_method(field.value()),
+            Key::Scheme if is_scheme(field.value()) => head.set_scheme(field.value()),
+            Key::Authority if chars::is_authority(field.value()) => head.set_authority(field.value()),
+            Key::Path if chars::is_target(field.value()) => head.set_path(field.value()),
+            Key::Protocol if chars::is_token(field.value()) => reader.protocol = Some(field.value().to_vec()),
             Key::Status => reader.refuse("a request with a status"),
             _ => reader.refuse("a pseudo-field has characters that it may not have"),
         }
@@ -231,8 +231,10 @@ pub(super) fn response(
             Key::Field(known) => reader.field(known, &field, &mut head.fields),
             Key::Status => {
                 reader.pseudo(field.key);
-                match chars::decimal(field.value) {
-                    Some(status @ 100..=999) if field.value.len() == 3 && status != 101 => head.status = status as u16,
+                match chars::decimal(field.value()) {
+                    Some(status @ 100..=999) if field.value().len() == 3 && status != 101 => {
+                        head.status = status as u16
+                    }
                     _ => reader.refuse("a status that does not exist"),
                 }
             }

@@ -108,7 +108,7 @@ impl<S: Default> Connection<S> {
     /// Resets a stream for what the peer sent on it. Who makes us do so before we have answered takes its request back, as if
     /// it had reset the stream itself (CVE-2025-8671).
     fn wrong(&mut self, id: u32, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Result<Option<Event>, Fatal> {
-        let open = self.streams.get(&id).filter(|stream| stream.reset.is_none());
+        let open = self.streams.get(id).filter(|stream| stream.reset.is_none());
         let told = open.is_some();
         if self.role == Role::Server && open.is_some_and(|stream| !stream.answered) {
             self.nuisance.taken_back()?;
@@ -162,7 +162,7 @@ impl<S: Default> Connection<S> {
         data: usize,
         end: bool,
     ) -> Result<Result<(), (Code, &'static str)>, Fatal> {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.reset.is_none()) else {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reset.is_none()) else {
             return Ok(Err((Code::StreamClosed, CLOSED)));
         };
         if data == 0 && !end {
@@ -195,7 +195,7 @@ impl<S: Default> Connection<S> {
                 if last {
                     self.ended(stream, |stream| stream.receives = Half::Done);
                 }
-                if !self.streams.contains_key(&stream) {
+                if self.streams.get(stream).is_none() {
                     // Forgotten meanwhile: nobody else gives the credit back.
                     self.give_back(count as u32, out);
                     return Received { consumed: count, event: None };
@@ -255,9 +255,9 @@ impl<S: Default> Connection<S> {
             let found = head::request(&mut self.decoder, block, &self.limits, end, &mut self.request);
             return self.opens(id, end, found.map_err(|_| broken)?, out);
         }
-        let awaits = self.streams.get(&id).filter(|stream| stream.reset.is_none()).map(|stream| stream.receives);
+        let awaits = self.streams.get(id).filter(|stream| stream.reset.is_none()).map(|stream| stream.receives);
         if awaits == Some(Half::Head) {
-            let asks = self.streams.get(&id).map(|stream| stream.asks.clone()).unwrap_or_default();
+            let asks = self.streams.get(id).map(|stream| stream.asks.clone()).unwrap_or_default();
             let found = head::response(&mut self.decoder, block, &self.limits, (end, &asks), &mut self.response);
             return self.answers(id, end, found.map_err(|_| broken)?, out);
         }
@@ -331,7 +331,7 @@ impl<S: Default> Connection<S> {
         if !end {
             return self.wrong(id, Code::Protocol, "trailers that do not end the stream", out);
         }
-        if !self.streams.get(&id).is_some_and(Stream::may_end) {
+        if !self.streams.get(id).is_some_and(Stream::may_end) {
             return self.wrong(id, Code::Protocol, "less data than the content-length", out);
         }
         self.ended(id, |stream| stream.receives = Half::Done);
@@ -361,7 +361,7 @@ impl<S: Default> Connection<S> {
         if id == 0 || self.is_idle(id) {
             return Err(Fatal::new(Code::Protocol, "a reset of a stream that is not open"));
         }
-        let Some(stream) = self.streams.get(&id).filter(|stream| stream.reset.is_none()) else {
+        let Some(stream) = self.streams.get(id).filter(|stream| stream.reset.is_none()) else {
             return self.nuisance.frame().map(|()| None);
         };
         // Having been answered in full, a server need not read on, and says so (RFC 9113, section 8.1).
@@ -393,7 +393,7 @@ impl<S: Default> Connection<S> {
         self.encoder.resize(self.peer.header_table);
         let change = i64::from(self.peer.window) - i64::from(before);
         let too_large = Fatal::new(Code::FlowControl, "the initial window makes a stream's too large");
-        if !self.streams.values_mut().all(|stream| stream.send_window.add(change)) {
+        if !self.streams.iter_mut().all(|(_, stream)| stream.send_window.add(change)) {
             return Err(too_large);
         }
         frame::begin(0, frame::SETTINGS, ACK, 0, out);
@@ -445,7 +445,7 @@ impl<S: Default> Connection<S> {
         if self.is_idle(id) {
             return Err(Fatal::new(Code::Protocol, "credit for a stream that is not open"));
         }
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.reset.is_none()) else {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reset.is_none()) else {
             return self.nuisance.frame().map(|()| None);
         };
         if credit == 0 {

@@ -49,7 +49,7 @@ impl<S> Connection<S> {
 
     /// Answers; `body` is how long the body will be. [`BodyLength::Empty`] ends the stream here.
     pub fn respond(&mut self, id: u32, head: &ResponseHead, body: BodyLength, out: &mut Vec<u8>) {
-        let Some(stream) = self.streams.get(&id).filter(|_| self.sends(id)) else { return };
+        let Some(stream) = self.streams.get(id).filter(|_| self.sends(id)) else { return };
         let tunnel = stream.asks.tunnel && matches!(head.status, 101 | 200..=299);
         let bodiless = !tunnel && (stream.asks.head || matches!(head.status, 204 | 304));
         let end = !tunnel && (bodiless || body == BodyLength::Empty);
@@ -73,7 +73,7 @@ impl<S> Connection<S> {
     /// the last.
     pub fn data(&mut self, id: u32, data: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         let (left, largest) = (self.send_window.left(), self.peer.frame);
-        let Some(stream) = self.streams.get_mut(&id) else { return data.len() };
+        let Some(stream) = self.streams.get_mut(id) else { return data.len() };
         if stream.sends != Half::Body || stream.reset.is_some() {
             return data.len();
         }
@@ -112,12 +112,12 @@ impl<S> Connection<S> {
 
     /// How many bytes of body the windows of a stream allow now.
     pub fn room(&self, id: u32) -> usize {
-        let stream = self.streams.get(&id).map_or(MOST_WINDOW as usize, |stream| stream.send_window.left());
+        let stream = self.streams.get(id).map_or(MOST_WINDOW as usize, |stream| stream.send_window.left());
         stream.min(self.send_window.left())
     }
 
     /// True if a body can still be sent on a stream.
     fn sends(&self, id: u32) -> bool {
-        self.streams.get(&id).is_some_and(|stream| stream.sends == Half::Body && stream.reset.is_none())
+        self.streams.get(id).is_some_and(|stream| stream.sends == Half::Body && stream.reset.is_none())
     }
 }

@@ -1,7 +1,7 @@
 //! Reading a field block.
 
 use super::table::{Entry, Table};
-use super::{Field, Key, huffman};
+use super::{BETWEEN, END, Field, Key, Line, huffman};
 
 /// The reading end: its table follows what the peer does.
 #[derive(Debug)]
@@ -9,8 +9,8 @@ pub(crate) struct Decoder {
     table: Table,
     /// The largest table that the peer may have.
     most: usize,
-    name: Vec<u8>,
-    value: Vec<u8>,
+    /// The field that is read, unless a table has it.
+    text: Vec<u8>,
 }
 
 /// The block is not HPACK: the tables differ from here on, so that the connection is lost.
@@ -20,7 +20,7 @@ pub(crate) struct Broken;
 impl Decoder {
     /// A table of at most so many bytes, as our SETTINGS_HEADER_TABLE_SIZE says.
     pub(crate) fn new(most: usize) -> Self {
-        Self { table: Table::new(most), most, name: Vec::new(), value: Vec::new() }
+        Self { table: Table::new(most), most, text: Vec::new() }
     }
 
     /// Hands on the fields of a whole block, in order.
@@ -44,35 +44,39 @@ impl Decoder {
             may_resize = false;
             if first & 0x80 != 0 {
                 let entry = self.table.get(block.integer(7)?).ok_or(Broken)?;
-                each(Field { key: entry.key, name: entry.name(), value: entry.value(), sensitive: false });
+                each(entry.field());
                 continue;
             }
             let (prefix, inserted) = if first & 0x40 != 0 { (6, true) } else { (4, false) };
-            let key = self.literal(&mut block, prefix)?;
+            let (key, name) = self.literal(&mut block, prefix)?;
             let sensitive = !inserted && first & 0x10 != 0;
-            each(Field { key, name: &self.name, value: &self.value, sensitive });
+            let line = Line { text: &self.text, name };
+            let field = Field { key, line, sensitive, legal: line.is_legal() };
+            each(field);
             if inserted {
-                self.table.insert(Entry::new(key, &self.name, &self.value));
+                self.table.insert(Entry::of(&field));
             }
         }
         Ok(())
     }
 
-    /// Reads a field that is not indexed as a whole into `name` and `value`.
-    fn literal(&mut self, block: &mut Block<'_>, prefix: u32) -> Result<Key, Broken> {
-        self.name.clear();
-        self.value.clear();
+    /// Reads the line of a field that is not indexed as a whole, and says how long its name is.
+    fn literal(&mut self, block: &mut Block<'_>, prefix: u32) -> Result<(Key, usize), Broken> {
+        self.text.clear();
         let index = block.integer(prefix)?;
         let key = if index == 0 {
-            block.string(&mut self.name)?;
-            Key::of(&self.name)
+            block.string(&mut self.text)?;
+            Key::of(&self.text)
         } else {
-            let entry = self.table.get(index).ok_or(Broken)?;
-            self.name.extend_from_slice(entry.name());
-            entry.key
+            let known = self.table.get(index).ok_or(Broken)?.field();
+            self.text.extend_from_slice(known.name());
+            known.key
         };
-        block.string(&mut self.value)?;
-        Ok(key)
+        let name = self.text.len();
+        self.text.extend_from_slice(BETWEEN);
+        block.string(&mut self.text)?;
+        self.text.extend_from_slice(END);
+        Ok((key, name))
     }
 }
 
@@ -127,7 +131,7 @@ mod tests {
     fn read(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<String>, Broken> {
         let mut fields = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        decoder.decode(block, |field| fields.push(format!("{}: {}", text(field.name), text(field.value))))?;
+        decoder.decode(block, |field| fields.push(format!("{}: {}", text(field.name()), text(field.value()))))?;
         Ok(fields)
     }
 

@@ -25,6 +25,12 @@ pub(crate) struct Encoder {
     table: Table,
     /// Hashes of the table's entries, newest first.
     hashes: VecDeque<u32>,
+    /// Entries that the table has had.
+    inserted: usize,
+    /// Which entries the fields of the last block were, by their places in it: blocks of a connection are much alike.
+    last: Vec<usize>,
+    /// The place of the next field.
+    place: usize,
     seen: Box<[u32]>,
     hasher: DefaultHashBuilder,
     /// A change of the table's size that the peer has not been told, and the smallest it had meanwhile.
@@ -36,6 +42,9 @@ impl Default for Encoder {
         Self {
             table: Table::new(MOST),
             hashes: VecDeque::new(),
+            inserted: 0,
+            last: Vec::new(),
+            place: 0,
             seen: Box::default(),
             hasher: DefaultHashBuilder::default(),
             resized: None,
@@ -56,6 +65,7 @@ impl Encoder {
 
     /// To be called before the first field of a block.
     pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
+        self.place = 0;
         if let Some(smallest) = self.resized.take() {
             if smallest < self.table.max() {
                 integer(smallest, 5, 0x20, out);
@@ -124,9 +134,15 @@ impl Encoder {
         if value.len() > LONGEST {
             return literal(0, 4, index, name, value, out);
         }
+        let place = self.place;
+        self.place += 1;
+        if let Some(at) = self.expected(place).filter(|at| self.is(*at, name, value)) {
+            return integer(STATIC + 1 + at, 7, 0x80, out);
+        }
         let hash = self.hash(name, value);
-        if let Some(found) = self.find(hash, name, value) {
-            return integer(STATIC + 1 + found, 7, 0x80, out);
+        if let Some(at) = self.find(hash, name, value) {
+            self.expect(place, at);
+            return integer(STATIC + 1 + at, 7, 0x80, out);
         }
         if self.seen.is_empty() {
             self.seen = vec![0; SEEN].into();
@@ -137,6 +153,7 @@ impl Encoder {
         }
         literal(0x40, 6, index, name, value, out);
         self.table.insert(Entry::new(key, name, value));
+        self.inserted += 1;
         self.hashes.push_front(hash);
         self.hashes.truncate(self.table.len());
     }
@@ -150,11 +167,27 @@ impl Encoder {
     }
 
     fn find(&self, hash: u32, name: &[u8], value: &[u8]) -> Option<usize> {
-        let same = |at: &usize| {
-            self.hashes[*at] == hash
-                && self.table.get(STATIC + 1 + at).is_some_and(|e| e.name() == name && e.value() == value)
-        };
-        (0..self.hashes.len()).find(same)
+        (0..self.hashes.len()).find(|at| self.hashes[*at] == hash && self.is(*at, name, value))
+    }
+
+    /// True if the entry at a place of the table, the newest at 0, is this field.
+    fn is(&self, at: usize, name: &[u8], value: &[u8]) -> bool {
+        let entry = self.table.get(STATIC + 1 + at).map(Entry::field);
+        entry.is_some_and(|entry| entry.name() == name && entry.value() == value)
+    }
+
+    /// Where the table has the field that had this place in the last block, if it has it still.
+    fn expected(&self, place: usize) -> Option<usize> {
+        self.last.get(place).map(|number| self.inserted - number)
+    }
+
+    /// Expects this entry at the same place of the next block.
+    fn expect(&mut self, place: usize, at: usize) {
+        if place >= self.last.len() {
+            // No entry has this number yet.
+            self.last.resize(place + 1, 0);
+        }
+        self.last[place] = self.inserted - at;
     }
 }
 
@@ -262,7 +295,7 @@ mod tests {
                 let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                 let mut read = Vec::new();
                 let bytes = block(&mut encoder, &fields);
-                decoder.decode(&bytes, |f| read.push((f.name.to_vec(), f.value.to_vec()))).unwrap();
+                decoder.decode(&bytes, |f| read.push((f.name().to_vec(), f.value().to_vec()))).unwrap();
                 let wanted: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
                 prop_assert_eq!(read, wanted);
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-use super::Key;
+use super::{BETWEEN, END, Field, Key, Line};
 
 /// What each entry of the dynamic table weighs beside its text (RFC 7541, section 4.1).
 const OVERHEAD: usize = 32;
@@ -13,26 +13,32 @@ pub(super) const STATIC: usize = 61;
 /// A field that a table holds.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) key: Key,
-    name: usize,
+    key: Key,
     text: Box<[u8]>,
+    name: usize,
+    /// Found out once, and not whenever the field comes.
+    legal: bool,
 }
 
 impl Entry {
     pub(super) fn new(key: Key, name: &[u8], value: &[u8]) -> Self {
-        Self { key, name: name.len(), text: [name, value].concat().into() }
+        let text = [name, BETWEEN, value, END].concat();
+        let line = Line { text: &text, name: name.len() };
+        Self::of(&Field { key, line, sensitive: false, legal: line.is_legal() })
     }
 
-    pub(super) fn name(&self) -> &[u8] {
-        &self.text[..self.name]
+    pub(super) fn of(field: &Field<'_>) -> Self {
+        let Field { key, line, legal, .. } = *field;
+        Self { key, text: line.text.into(), name: line.name, legal }
     }
 
-    pub(super) fn value(&self) -> &[u8] {
-        &self.text[self.name..]
+    pub(super) fn field(&self) -> Field<'_> {
+        let line = Line { text: &self.text, name: self.name };
+        Field { key: self.key, line, sensitive: false, legal: self.legal }
     }
 
     fn size(&self) -> usize {
-        self.text.len() + OVERHEAD
+        self.text.len() - BETWEEN.len() - END.len() + OVERHEAD
     }
 }
 
@@ -170,11 +176,11 @@ mod tests {
             table.insert(Entry::new(Key::of(name.as_bytes()), name.as_bytes(), b"1"));
         }
         assert_eq!(table.len(), 2);
-        assert_eq!(table.get(STATIC + 1).map(Entry::name), Some(&b"c"[..]));
-        assert_eq!(table.get(STATIC + 2).map(Entry::name), Some(&b"b"[..]));
+        assert_eq!(table.get(STATIC + 1).map(|entry| entry.field().name()), Some(&b"c"[..]));
+        assert_eq!(table.get(STATIC + 2).map(|entry| entry.field().name()), Some(&b"b"[..]));
         assert!(table.get(STATIC + 3).is_none() && table.get(0).is_none());
         table.insert(Entry::new(Key::Path, b":path", &[b'x'; 100]));
         assert_eq!(table.len(), 0);
-        assert_eq!(table.get(STATIC).map(Entry::name), Some(&b"www-authenticate"[..]));
+        assert_eq!(table.get(STATIC).map(|entry| entry.field().name()), Some(&b"www-authenticate"[..]));
     }
 }
