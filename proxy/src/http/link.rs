@@ -1,8 +1,13 @@
 //! One HTTP/2 connection and its streams: whoever has a stream reads and writes its buffers, and one driver moves bytes
 //! between them and the socket, all streams' in one write a turn.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -46,6 +51,8 @@ pub(super) struct Inner {
     driver: Option<Waker>,
     /// The driver is at work, and will see what is changed now.
     driving: bool,
+    /// What is to be written waits for what others are about to say.
+    gathering: bool,
     /// Nothing was read since too much is to be written.
     flooded: bool,
     /// The connection is over.
@@ -83,6 +90,7 @@ impl Link {
             crowded: Vec::new(),
             driver: None,
             driving: false,
+            gathering: false,
             flooded: false,
             ended: None,
             retired: false,
@@ -211,6 +219,11 @@ impl Link {
     /// The end of the driver's turn: sends what can be sent.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = &mut *self.inner.borrow_mut();
+        if inner.gathers() {
+            // Wakes us once the runtime has looked for what came meanwhile, and after those whom that woke.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+            return Poll::Pending;
+        }
         inner.driving = false;
         loop {
             inner.pump();
@@ -257,6 +270,14 @@ impl Inner {
         {
             driver.wake();
         }
+    }
+
+    /// True, once before each write, while other streams are open: their frames go in the same record and send.
+    fn gathers(&mut self) -> bool {
+        let waiting = self.wire.output.pending().len();
+        let alone = self.conn.active() <= u32::from(!self.conn_is_server());
+        self.gathering = !self.gathering && !alone && (1..HIGH_WATER).contains(&waiting);
+        self.gathering
     }
 
     fn tick(&mut self) {
