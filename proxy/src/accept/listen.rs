@@ -78,7 +78,8 @@ fn wanted(snapshot: &Snapshot) -> Vec<Key> {
     bound.flat_map(|listener| listener.addresses.iter().map(|address| (listener.name.clone(), *address))).collect()
 }
 
-/// IPv6 sockets take IPv6 alone, so that both families can be bound to one port.
+/// IPv6 sockets take IPv6 alone, so that both families can be bound to one port. Small answers of what is accepted do not
+/// wait for the acknowledgement of others: on Linux a connection has this of the socket that accepts it, without a call.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -87,6 +88,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -110,5 +112,19 @@ async fn accept(worker: Rc<Worker>, name: Name, listener: TcpListener) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let _caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
     }
 }

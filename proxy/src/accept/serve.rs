@@ -116,8 +116,6 @@ async fn take(
     peer: SocketAddr,
 ) -> Result<Option<Taken>, String> {
     let local = socket.local_addr().map_err(|error| error.to_string())?;
-    // Small answers must not wait for the acknowledgement of others.
-    let _ = socket.set_nodelay(true);
     let snapshot = worker.snapshot();
     let captured = snapshot.listeners.get(listener).ok_or("its listener is gone")?.clone();
     let original = captured.redirected.then(|| original::destination(&socket, local)).flatten();
