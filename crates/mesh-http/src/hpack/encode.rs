@@ -141,7 +141,7 @@ impl Encoder {
         }
         let hash = self.hash(name, value);
         if let Some(at) = self.find(hash, name, value) {
-            self.expect(place, at);
+            self.remember(place, at);
             return integer(STATIC + 1 + at, 7, 0x80, out);
         }
         if self.seen.is_empty() {
@@ -182,7 +182,7 @@ impl Encoder {
     }
 
     /// Expects this entry at the same place of the next block.
-    fn expect(&mut self, place: usize, at: usize) {
+    fn remember(&mut self, place: usize, at: usize) {
         if place >= self.last.len() {
             // No entry has this number yet.
             self.last.resize(place + 1, 0);
