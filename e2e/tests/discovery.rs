@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::admin::v3::{ClustersConfigDump, ListenersConfigDump, RoutesConfigDump};
 use envoy_types::pb::envoy::config::core::v3::Node as WireNode;
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::status::v3::{ClientConfig, ConfigStatus};
-use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
+use envoy_types::pb::google::protobuf::{Any, Struct, Value, value::Kind};
 use galley::Objects;
 use mesh_runtime::Readiness;
 use mesh_types::{NodeId, NodeKind};
@@ -107,7 +108,8 @@ fn objects(yaml: &str) -> Arc<Objects> {
     Arc::new(Objects::new(loaded.objects))
 }
 
-fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
+/// A sidecar's node.
+fn node() -> Node {
     let id = NodeId {
         kind: NodeKind::Sidecar,
         ip: [10, 0, 0, 99].into(),
@@ -115,7 +117,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         namespace: "default".into(),
         domain: "default.svc.cluster.local".into(),
     };
-    let node = Node {
+    Node {
         id,
         pod: "client".into(),
         namespace: "default".into(),
@@ -124,9 +126,12 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         cluster: "Kubernetes".into(),
         workload: "client".into(),
         labels: Default::default(),
-    };
+    }
+}
+
+fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
     let settings = Settings {
-        node,
+        node: node(),
         concurrency: 1,
         discovery: control_plane.to_string(),
         authority: control_plane.to_string(),
@@ -336,6 +341,11 @@ async fn keys_are_told_to_who_is_proven_and_to_nobody_else() {
 
 /// What a server answers to a question in the protocol's older form, as `istioctl` asks it.
 async fn ask(server: &Server, type_url: &str) -> Result<ads::DiscoveryResponse, tonic::Status> {
+    ask_about(server, type_url, &[]).await
+}
+
+/// The same about a proxy of this name.
+async fn ask_about(server: &Server, type_url: &str, names: &[&str]) -> Result<ads::DiscoveryResponse, tonic::Status> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = serve(server, listener);
@@ -343,7 +353,8 @@ async fn ask(server: &Server, type_url: &str) -> Result<ads::DiscoveryResponse, 
     let mut client = AggregatedDiscoveryServiceClient::new(endpoint.connect().await.unwrap());
     // istioctl puts a nonce of its own on its question.
     let (type_url, response_nonce) = (type_url.to_owned(), "2026-01-31 12:00:00".to_owned());
-    let request = ads::DiscoveryRequest { type_url, response_nonce, ..Default::default() };
+    let resource_names = names.iter().map(|name| (*name).to_owned()).collect();
+    let request = ads::DiscoveryRequest { type_url, response_nonce, resource_names, ..Default::default() };
     let requests = tokio_stream::StreamExt::chain(tokio_stream::iter([request]), tokio_stream::pending());
     let answered = async { client.stream_aggregated_resources(requests).await?.into_inner().message().await };
     let answer = answered.await.map(Option::unwrap);
@@ -380,4 +391,50 @@ async fn operators_are_told_how_proxies_stand_and_nobody_else() {
 
     let proxys = ask(&proven, pilot::Kind::Listener.url()).await.unwrap_err();
     assert!(proxys.message().contains("DELTA_GRPC"), "{proxys}");
+}
+
+/// A section of istiod's dump.
+fn section<T: Message + prost::Name + Default>(answer: &ads::DiscoveryResponse) -> T {
+    let found = answer.resources.iter().find(|one| one.type_url == T::type_url());
+    T::decode(&*found.unwrap_or_else(|| panic!("no {} in {answer:?}", T::NAME)).value).unwrap()
+}
+
+/// A message of any type as JSON.
+fn told(any: Option<Any>) -> serde_json::Value {
+    let any = any.unwrap();
+    let mut told = weft_proto::envoy::json(any.type_url.rsplit('/').next().unwrap(), &any.value).unwrap();
+    told["@type"] = any.type_url.into();
+    told
+}
+
+#[tokio::test]
+async fn what_istiod_says_of_a_proxy_the_proxy_says_of_itself() {
+    let control = ControlPlane::start(&format!("{SHOP}\n---\n{SUBSETS}\n---\n{CANARY}")).await;
+    let config = proxy(control.address, None);
+    config.listener(service()).await.unwrap();
+    for name in ["reviews", "ratings", "reviews.default", "Reviews"] {
+        config.virtual_host(&"9080".into(), name).await.unwrap();
+    }
+    let proven = control.server.with_authentication(Arc::new(Believer)).named("istiod-0");
+    while states(&ask(&proven, "istio.io/debug/syncz").await.unwrap()).values().any(|one| *one == ConfigStatus::Stale) {
+        tokio::task::yield_now().await;
+    }
+    let istiods = ask_about(&proven, "istio.io/debug/config_dump", &["client.default"]).await.unwrap();
+    let proxys = weft_proxy::admin::config_dump(&config.current(), &node());
+    let compare = |section: usize, list: &str, body: &str, mut istiods: Vec<serde_json::Value>| {
+        istiods.sort_by_key(|one| one["name"].to_string());
+        let proxys = proxys[section][list].as_array().unwrap();
+        let proxys: Vec<_> = proxys.iter().map(|one| one.pointer(body).cloned().unwrap()).collect();
+        assert!(!proxys.is_empty(), "{list}: {proxys:?}");
+        assert_eq!(proxys, istiods, "{list}");
+    };
+    let clusters = section::<ClustersConfigDump>(&istiods).dynamic_active_clusters;
+    let clusters = clusters.into_iter().map(|one| told(one.cluster)).collect();
+    compare(0, "dynamic_active_clusters", "/cluster", clusters);
+    let listeners = section::<ListenersConfigDump>(&istiods).dynamic_listeners;
+    let listeners = listeners.into_iter().map(|one| told(one.active_state.unwrap().listener)).collect();
+    compare(2, "dynamic_listeners", "/active_state/listener", listeners);
+    let routes = section::<RoutesConfigDump>(&istiods).dynamic_route_configs;
+    let routes: Vec<_> = routes.into_iter().map(|one| told(one.route_config)).collect();
+    compare(3, "dynamic_route_configs", "/route_config", routes);
 }

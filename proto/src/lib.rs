@@ -12,3 +12,5 @@ pub mod replicas {
     #![expect(missing_docs, reason = "generated; the .proto file has the words")]
     tonic::include_proto!("weft.v1");
 }
+
+pub mod envoy;

@@ -22,6 +22,8 @@ use crate::record::Registry;
 use crate::upstream::Shared;
 use crate::xds::Config;
 
+pub use dump::configs as config_dump;
+
 /// What the pages show.
 #[derive(Clone)]
 pub struct State {

@@ -10,6 +10,7 @@ mod last_use;
 mod listener;
 mod matcher;
 mod policy;
+mod resource;
 mod route;
 mod snapshot;
 
@@ -26,6 +27,7 @@ pub use listener::{
 };
 pub use matcher::{FieldMatch, FieldTest, PathMatch, QueryMatch, StringMatch};
 pub use policy::{Condition, Policy, PolicyAction, Rbac};
+pub use resource::{Resource, Resources, Type};
 pub use route::{
     Cors, DirectResponse, FaultInjection, HashPolicy, HeaderEdit, HeaderEdits, HostRewrite, Mirror, PathRewrite,
     Percent, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, RouteTarget, VirtualHost,

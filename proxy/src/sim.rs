@@ -10,9 +10,9 @@ use mesh_http::RequestHead;
 use crate::accept::{Facts, choose};
 use crate::authz::{self, Subject};
 use crate::conn::{ConnInfo, PeerTls};
-use crate::model::{FilterChain, Snapshot, Terminal, Transport};
+use crate::model::{FilterChain, Snapshot, Terminal, Transport, Type};
 use crate::route::{self, Action, Decision};
-use crate::xds::{Config, State, Type};
+use crate::xds::{Config, State};
 
 /// A proxy without sockets.
 pub struct Simulation {

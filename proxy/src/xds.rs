@@ -17,4 +17,4 @@ mod state;
 pub use client::start;
 pub use config::{Config, Reader, Refusal, Status};
 pub use demand::{DemandError, DemandKey};
-pub(crate) use state::{State, Type};
+pub(crate) use state::State;

@@ -80,13 +80,8 @@ mod tests {
     use crate::model::{ChainMatch, Inspect, ListenerKind, TcpProxy, Terminal};
 
     fn chain(name: &str, matches: ChainMatch) -> Arc<FilterChain> {
-        let tcp = TcpProxy {
-            stat_prefix: "t".into(),
-            clusters: Vec::new(),
-            idle_timeout: None,
-            hashes_source: false,
-            access_logs: Arc::new([]),
-        };
+        let tcp =
+            TcpProxy { clusters: Vec::new(), idle_timeout: None, hashes_source: false, access_logs: Arc::new([]) };
         Arc::new(FilterChain {
             name: name.into(),
             matches,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, State as Extract};
+use axum::extract::{ConnectInfo, Query, State as Extract};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
@@ -49,17 +49,19 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
 }
 
 /// Everything in force, where Envoy has it, and what was refused; keys never.
-pub(super) async fn config_dump(Extract(state): Extract<State>) -> Json<Value> {
+pub(super) async fn config_dump(Extract(state): Extract<State>, Query(asked): Query<dump::Asked>) -> Response {
+    let configs = match asked.of(dump::configs(&state.config.current(), &state.node)) {
+        Ok(configs) => configs,
+        Err(refusal) => return refusal.into_response(),
+    };
     let status = state.config.status();
     let refused: Vec<_> = status
         .refused
         .iter()
         .map(|refusal| json!({"kind": refusal.kind, "name": *refusal.name, "reason": *refusal.reason, "older_in_force": refusal.older_in_force}))
         .collect();
-    Json(json!({
-        "configs": dump::configs(&state.config.current(), &state.node),
-        "weft": {"connected": status.connected, "refused": refused},
-    }))
+    let weft = json!({"connected": status.connected, "refused": refused});
+    Json(json!({"configs": configs, "weft": weft})).into_response()
 }
 
 /// Envoy's text, a line an endpoint and fact, or with `format=json` its messages.

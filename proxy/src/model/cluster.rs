@@ -42,8 +42,6 @@ pub struct Cluster {
     pub bind: Option<std::net::IpAddr>,
     /// Send a PROXY header of this version.
     pub proxy_protocol: Option<u8>,
-    /// The user's object, `namespace/name` of a DestinationRule, if the control plane said.
-    pub config: Option<Name>,
 }
 
 /// When a TLS setting of a cluster applies to an endpoint.

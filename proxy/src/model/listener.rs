@@ -146,8 +146,6 @@ pub struct DownstreamTls {
 /// `tcp_proxy`.
 #[derive(Clone, Debug)]
 pub struct TcpProxy {
-    /// Prefix of statistics; for Istio the cluster or `BlackHoleCluster`.
-    pub stat_prefix: Name,
     /// Never empty; one entry for a plain cluster.
     pub clusters: Vec<WeightedCluster>,
     /// Close after so long without a byte; `None` never.

@@ -108,8 +108,6 @@ pub struct Route {
     pub cors: Option<Arc<Cors>>,
     /// Policies that replace those of the connection on this route.
     pub rbac: Option<Vec<Arc<Rbac>>>,
-    /// The user's object, as `namespace/name` of a VirtualService, if the control plane said (Istio's `filter_metadata`).
-    pub config: Option<Name>,
 }
 
 /// All must hold.

@@ -9,6 +9,7 @@ use mesh_types::Name;
 
 use super::cluster::{Cluster, EndpointSet};
 use super::listener::{Listener, ListenerKind};
+use super::resource::Resources;
 use super::route::RouteConfig;
 
 /// Everything known at one moment. Cloning copies pointers; xDS clones, edits and publishes.
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub everything: bool,
     /// What the control plane was asked for and said does not exist.
     pub absent: Arc<Absent>,
+    /// What all this was read from, for `/config_dump` alone.
+    pub resources: Resources,
 }
 
 /// Names that the control plane was asked for and said do not exist, until it says otherwise.

@@ -54,7 +54,6 @@ pub(crate) fn cluster(discovery: Discovery) -> Cluster {
         service: None,
         bind: None,
         proxy_protocol: None,
-        config: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::demand::DemandKey;
-use super::state::Type;
+use crate::model::Type;
 
 /// Names, with the minute in which each was asked for last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

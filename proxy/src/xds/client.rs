@@ -19,9 +19,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::asked::Asked;
 use super::config::{Config, DEMAND_TIMEOUT};
 use super::demand::{Demand, DemandError};
-use super::state::{State, Type};
+use super::state::State;
 use crate::config::{Node, Settings};
 use crate::identity;
+use crate::model::Type;
 use crate::reconnect::Reconnect;
 
 /// The largest message that is taken; thousands of services fit.

@@ -14,8 +14,8 @@ use super::config::Refusal;
 use super::decode;
 use super::demand::DemandKey;
 use crate::model::{
-    Absent, Cluster, Discovery, EndpointSet, Listener, RouteConfig, RouteSource, SecretName, Snapshot, Terminal,
-    TlsSecrets, VirtualHost,
+    Absent, Cluster, Discovery, EndpointSet, Listener, Resource, Resources, RouteConfig, RouteSource, SecretName,
+    Snapshot, Terminal, TlsSecrets, Type, VirtualHost,
 };
 
 /// More first uses than this make room by forgetting those of what does not exist.
@@ -23,51 +23,9 @@ const MOST_ASKED: usize = 8192;
 /// What nobody has used for so many minutes is let go.
 const KEPT_UNUSED: u32 = 60;
 
-/// Types of resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Type {
-    Cluster,
-    Endpoints,
-    Listener,
-    Route,
-    VirtualHost,
-    Secret,
-}
-
-impl Type {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::VirtualHost, Self::Secret];
-
-    fn url(self) -> &'static str {
-        match self {
-            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-            Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
-            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            Self::VirtualHost => "type.googleapis.com/envoy.config.route.v3.VirtualHost",
-            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-        }
-    }
-
-    pub(crate) fn of(url: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.url() == url)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Endpoints => "endpoints",
-            Self::Listener => "listener",
-            Self::Route => "route",
-            Self::VirtualHost => "virtual host",
-            Self::Secret => "secret",
-        }
-    }
-
-    /// Everything that the control plane wants us to have is asked for; the others are asked for by name.
-    fn is_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
-    }
+/// Everything that the control plane wants us to have is asked for of these types; of the others by name.
+fn is_wildcard(kind: Type) -> bool {
+    matches!(kind, Type::Cluster | Type::Listener)
 }
 
 /// Everything sent so far.
@@ -84,8 +42,8 @@ pub(crate) struct State {
     on_demand: bool,
     /// What first uses have asked for.
     asked: Asked,
-    /// Versions by type and name, told when a stream is opened anew.
-    versions: BTreeMap<Type, HashMap<String, String>>,
+    /// What all that was read from. The versions are told when a stream is opened anew.
+    resources: Resources,
     /// Asked for by name, on this stream.
     subscribed: BTreeMap<Type, BTreeSet<String>>,
     /// Asked for by name and known not to exist.
@@ -101,23 +59,21 @@ impl State {
     pub(super) fn first_request(&mut self, kind: Type, node: Option<WireNode>) -> Option<ads::DeltaDiscoveryRequest> {
         self.absent.remove(&kind);
         let names = self.wanted(kind);
-        if names.is_empty() && !kind.is_wildcard() {
+        if names.is_empty() && !is_wildcard(kind) {
             self.subscribed.remove(&kind);
             return None;
         }
         self.subscribed.insert(kind, names.clone());
         // A first request without names is for everything; with names, that has to be said.
-        let everything = (kind.is_wildcard() && !names.is_empty()).then(|| "*".to_owned());
+        let everything = (is_wildcard(kind) && !names.is_empty()).then(|| "*".to_owned());
         Some(ads::DeltaDiscoveryRequest {
             node,
             type_url: kind.url().to_owned(),
             resource_names_subscribe: everything.into_iter().chain(names).collect(),
             initial_resource_versions: self
-                .versions
-                .get(&kind)
-                .into_iter()
-                .flatten()
-                .map(|(name, version)| (name.clone(), version.clone()))
+                .resources
+                .of(kind)
+                .map(|(name, one)| (name.to_string(), one.version.to_string()))
                 .collect(),
             ..Default::default()
         })
@@ -261,10 +217,10 @@ impl State {
             match self.decode(kind, &resource) {
                 Ok(()) => {
                     self.refused.remove(&(kind, name.clone()));
-                    self.versions.entry(kind).or_default().insert(name, resource.version);
+                    self.resources.insert(kind, name.as_str().into(), in_force(kind, resource));
                 }
                 Err(reason) => {
-                    let older_in_force = self.versions.get(&kind).is_some_and(|held| held.contains_key(&name));
+                    let older_in_force = self.resources.contains(kind, &name);
                     let refusal = Refusal {
                         kind: kind.word(),
                         name: name.as_str().into(),
@@ -331,9 +287,7 @@ impl State {
             Type::VirtualHost => drop(self.hosts.remove(name)),
             Type::Secret => drop(self.secrets.remove(name)),
         }
-        if let Some(versions) = self.versions.get_mut(&kind) {
-            versions.remove(name);
-        }
+        self.resources.remove(kind, name);
         self.refused.remove(&(kind, name.to_owned()));
     }
 
@@ -366,6 +320,7 @@ impl State {
     pub(crate) fn write(&self, snapshot: &mut Snapshot) {
         snapshot.everything = !self.on_demand;
         snapshot.absent = Arc::new(self.absent());
+        snapshot.resources = self.resources.clone();
         snapshot.listeners = self.listeners.clone();
         snapshot.clusters = self.clusters.clone();
         snapshot.routes = self.routes.clone();
@@ -400,6 +355,11 @@ impl State {
     pub(super) fn refusals(&self) -> Arc<[Refusal]> {
         self.refused.values().cloned().collect()
     }
+}
+
+fn in_force(kind: Type, resource: ads::Resource) -> Resource {
+    let body = resource.resource.filter(|_| kind != Type::Secret).map(|any| any.value.into());
+    Resource { version: resource.version.into(), body: body.unwrap_or_default() }
 }
 
 fn parse<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {

@@ -250,7 +250,6 @@ fn route() -> Route {
         fault: None,
         cors: None,
         rbac: None,
-        config: None,
     }
 }
 
@@ -281,7 +280,6 @@ fn cluster() -> Cluster {
         service: None,
         bind: None,
         proxy_protocol: None,
-        config: None,
     }
 }
 

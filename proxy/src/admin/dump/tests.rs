@@ -1,91 +1,125 @@
+use envoy_types::pb::envoy::config::cluster::v3 as cds;
+use envoy_types::pb::envoy::config::route::v3 as rds;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::envoy::service::discovery::v3 as ads;
+use envoy_types::pb::google::protobuf::Any;
+use prost::Message;
+
 use super::*;
-use crate::model::{Policy, ServerKeys, TlsWhen, UpstreamTls};
+use crate::model::{Discovery, ServerKeys};
+use crate::xds::State;
 
-/// Where in a dump a message of any type stands that does not say of which, and how many say it.
-fn untyped(value: &Value, at: &str, typed: &mut usize) -> Vec<String> {
-    let Value::Object(members) = value else {
-        let Value::Array(values) = value else { return Vec::new() };
-        return values.iter().flat_map(|value| untyped(value, at, typed)).collect();
-    };
-    let mut all = Vec::new();
-    for (name, value) in members {
-        let at = format!("{at}/{name}");
-        let any = match name.as_str() {
-            "typed_config" | "listener" | "cluster" | "route_config" | "endpoint_config" | "secret" => {
-                value.is_object()
-            }
-            name => name.starts_with("envoy.extensions."),
-        };
-        // Only what stands by itself: a listener's own routes are a message of a known type.
-        let any = any && !(name == "route_config" && at.contains("/filters/"));
-        match value.get("@type") {
-            Some(_) if any => *typed += 1,
-            None if any => all.push(at.clone()),
-            _ => {}
-        }
-        all.extend(untyped(value, &at, typed));
+/// What is in force once this was sent.
+fn snapshot_of(sent: Vec<(Type, &str, Vec<u8>)>) -> Snapshot {
+    let mut state = State::default();
+    for (kind, name, value) in sent {
+        let resource = Some(Any { type_url: kind.url().to_owned(), value });
+        let resource = ads::Resource { name: name.to_owned(), version: "7".to_owned(), resource, ..Default::default() };
+        let response = ads::DeltaDiscoveryResponse { resources: vec![resource], ..Default::default() };
+        assert_eq!(state.take(kind, response), []);
     }
-    all
-}
-
-#[test]
-fn every_message_of_any_type_says_of_which() {
-    let policies = Rbac { action: PolicyAction::Deny, policies: Vec::new(), shadow: false };
-    let mut snapshot = crate::http::live::tests::snapshot("inbound_0.0.0.0_80", true, vec![policies.into()]);
-    let mut cluster = crate::upstream::tests::cluster(Discovery::OriginalDst);
-    let tls = UpstreamTls {
-        certificate: Some(SecretName::Workload),
-        roots: Some(SecretName::MeshRoots),
-        crl: None,
-        identities: Arc::new([]),
-        sans: Vec::new(),
-        sni: Some("reviews".into()),
-        alpn: Vec::new(),
-        istio: true,
-    };
-    cluster.tls = vec![(TlsWhen::Always, Arc::new(tls))];
-    snapshot.clusters.insert("c".into(), Arc::new(cluster));
-    snapshot.routes.insert("80".into(), Arc::default());
-    snapshot.endpoints.insert("c".into(), Arc::default());
-    let mut typed = 0;
-    snapshot.secrets.insert(SecretName::Workload, Arc::default());
-    assert_eq!(untyped(&Value::Array(configs(&snapshot, &Node::of_test())), "", &mut typed), [""; 0]);
-    let all = "listener, its two filters and its TLS; cluster, its protocol and its TLS; routes; endpoints; secret";
-    assert_eq!(typed, 10, "{all}");
-}
-
-#[test]
-fn names_are_where_tools_look_and_keys_nowhere() {
     let mut snapshot = Snapshot::default();
-    let mut config = RouteConfig { name: "80".into(), ..RouteConfig::default() };
-    let host = VirtualHost { name: "reviews:80".into(), ..VirtualHost::default() };
-    config.add_host(Arc::new(host), &["reviews".to_owned(), "reviews.shop".to_owned()], "reviews");
-    snapshot.routes.insert("80".into(), Arc::new(config));
+    state.write(&mut snapshot);
+    snapshot
+}
+
+fn dump(snapshot: &Snapshot) -> Value {
+    configs(snapshot, &Node::of_test()).into()
+}
+
+fn host(name: &str, domain: &str) -> rds::VirtualHost {
+    rds::VirtualHost { name: name.to_owned(), domains: vec![domain.to_owned()], ..Default::default() }
+}
+
+#[test]
+fn what_is_in_force_is_told_as_it_was_sent_with_its_version_and_type() {
+    let cluster = cds::Cluster {
+        name: "cart".to_owned(),
+        alt_stat_name: String::new(),
+        connect_timeout: Some(envoy_types::pb::google::protobuf::Duration { seconds: 3, nanos: 0 }),
+        ..Default::default()
+    };
+    let told = dump(&snapshot_of(vec![(Type::Cluster, "cart", cluster.encode_to_vec())]));
+    let url = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    let expected = json!([{"version_info": "7", "cluster": {"@type": url, "name": "cart", "connect_timeout": "3s"}}]);
+    assert_eq!(told[0]["dynamic_active_clusters"], expected);
+    assert_eq!(told[0]["@type"], "type.googleapis.com/envoy.admin.v3.ClustersConfigDump");
+}
+
+#[test]
+fn virtual_hosts_that_were_asked_for_are_told_once_in_their_route() {
+    let route = |name: &str, virtual_hosts| rds::RouteConfiguration {
+        name: name.to_owned(),
+        vhds: Some(rds::Vhds { config_source: Some(Default::default()) }),
+        virtual_hosts,
+        ..Default::default()
+    };
+    let own = host("allow_any", "*");
+    let snapshot = snapshot_of(vec![
+        (Type::Route, "80", route("80", vec![own]).encode_to_vec()),
+        (Type::Route, "8080", route("8080", Vec::new()).encode_to_vec()),
+        (Type::VirtualHost, "80/reviews.shop", host("reviews:80", "reviews").encode_to_vec()),
+        (Type::VirtualHost, "80/reviews", host("reviews:80", "reviews").encode_to_vec()),
+        (Type::VirtualHost, "80/cart", host("cart:80", "cart").encode_to_vec()),
+        (Type::VirtualHost, "8080/cart", host("cart:8080", "cart").encode_to_vec()),
+    ]);
+    let told = dump(&snapshot);
+    let names = |route: usize| -> Vec<&str> {
+        let hosts = told[3]["dynamic_route_configs"][route]["route_config"]["virtual_hosts"].as_array().unwrap();
+        hosts.iter().map(|host| host["name"].as_str().unwrap()).collect()
+    };
+    assert_eq!([names(0), names(1)], [vec!["allow_any", "cart:80", "reviews:80"], vec!["cart:8080"]]);
+}
+
+#[test]
+fn what_is_gone_is_not_told() {
+    let mut state = State::default();
+    let cluster = cds::Cluster { name: "c".to_owned(), ..Default::default() }.encode_to_vec();
+    let resource = Some(Any { type_url: Type::Cluster.url().to_owned(), value: cluster });
+    let resource = ads::Resource { name: "c".to_owned(), resource, ..Default::default() };
+    let come = ads::DeltaDiscoveryResponse { resources: vec![resource], ..Default::default() };
+    let gone = ads::DeltaDiscoveryResponse { removed_resources: vec!["c".to_owned()], ..Default::default() };
+    let told = [come, gone].map(|response| {
+        state.take(Type::Cluster, response);
+        let mut snapshot = Snapshot::default();
+        state.write(&mut snapshot);
+        dump(&snapshot)[0]["dynamic_active_clusters"].as_array().unwrap().len()
+    });
+    assert_eq!(told, [1, 0]);
+}
+
+#[test]
+fn keys_are_told_nowhere() {
+    let named = tls::Secret {
+        name: "kubernetes://shop".to_owned(),
+        r#type: Some(tls::secret::Type::TlsCertificate(tls::TlsCertificate {
+            certificate_chain: Some(inline("CHAIN")),
+            private_key: Some(inline("KEY")),
+            ..Default::default()
+        })),
+    };
+    let mut snapshot = snapshot_of(vec![(Type::Secret, "kubernetes://shop", named.encode_to_vec())]);
     let keys = ServerKeys { chain_pem: b"CHAIN".to_vec(), key_pem: b"KEY".to_vec() };
     let secrets = TlsSecrets { keys: Some(keys), ..TlsSecrets::default() };
     snapshot.secrets.insert(SecretName::Workload, Arc::new(secrets));
     let roots = TlsSecrets { roots_pem: Some(b"ROOT".to_vec()), ..TlsSecrets::default() };
     snapshot.secrets.insert(SecretName::MeshRoots, Arc::new(roots));
-    let dump = Value::Array(configs(&snapshot, &Node::of_test()));
-    let at = |pointer: &str| dump.pointer(pointer).cloned().unwrap_or_default();
-    assert_eq!(at("/3/dynamic_route_configs/0/route_config/virtual_hosts/0/name"), "reviews:80");
-    let domains = at("/3/dynamic_route_configs/0/route_config/virtual_hosts/0/domains");
-    assert_eq!(domains, json!(["reviews", "reviews.shop"]));
-    let names = [0, 1].map(|index| at(&format!("/4/dynamic_active_secrets/{index}/name")));
-    assert_eq!(names, ["ROOTCA", "default"]);
-    let bytes = |pointer: &str| at(&format!("/4/dynamic_active_secrets/{pointer}/inline_bytes"));
+    let told = dump(&snapshot);
+    let at = |pointer: &str| told[4]["dynamic_active_secrets"].pointer(pointer).cloned().unwrap_or_default();
+    assert_eq!([0, 1, 2].map(|at_| at(&format!("/{at_}/name"))), ["ROOTCA", "default", "kubernetes://shop"]);
+    let bytes = |pointer: &str| at(&format!("/{pointer}/inline_bytes"));
     assert_eq!(bytes("0/secret/validation_context/trusted_ca"), STANDARD.encode("ROOT"));
-    assert_eq!(bytes("1/secret/tls_certificate/certificate_chain"), STANDARD.encode("CHAIN"));
-    let text = dump.to_string();
+    for one in [1, 2] {
+        assert_eq!(bytes(&format!("{one}/secret/tls_certificate/certificate_chain")), STANDARD.encode("CHAIN"));
+        assert_eq!(bytes(&format!("{one}/secret/tls_certificate/private_key")), STANDARD.encode("[redacted]"));
+    }
+    let text = told.to_string();
     assert!(!text.contains("KEY") && !text.contains(&STANDARD.encode("KEY")), "{text}");
 }
 
-#[test]
-fn policies_are_told_by_name_under_what_they_do() {
-    let policy = Policy { name: "ns[shop]-policy[web]-rule[0]".into(), permissions: vec![], principals: vec![] };
-    let filter = rbac("http", &Rbac { action: PolicyAction::Deny, policies: vec![policy], shadow: false });
-    let rules = &filter["typed_config"]["rules"];
-    assert_eq!(rules, &json!({"action": "DENY", "policies": {"ns[shop]-policy[web]-rule[0]": {}}}));
+fn inline(text: &str) -> envoy_types::pb::envoy::config::core::v3::DataSource {
+    use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source::Specifier};
+    DataSource { specifier: Some(Specifier::InlineBytes(text.as_bytes().to_vec())), ..Default::default() }
 }
 
 #[test]

@@ -176,7 +176,6 @@ pub(super) fn lead(
     (endpoint, upstream_tls): (SocketAddr, Vec<(TlsWhen, Arc<UpstreamTls>)>),
 ) {
     let proxy = TcpProxy {
-        stat_prefix: name.into(),
         clusters: vec![WeightedCluster { name: name.into(), weight: 1, edits: HeaderEdits::default() }],
         idle_timeout: None,
         hashes_source: false,

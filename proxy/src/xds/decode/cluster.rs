@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
 use envoy_types::pb::google::protobuf::{Any, value::Kind};
 
-use super::{At, Invalid, Result, duration, each, endpoint, limit, nothing_else, text_in, tls, unpack};
+use super::{At, Invalid, Result, duration, each, endpoint, limit, nothing_else, tls, unpack};
 use crate::model::{
     CircuitBreakers, Cluster, ConsistentHash, Discovery, LbPolicy, OutlierDetection, ServiceRef, TcpKeepalive, TlsWhen,
     UpstreamHttp, UpstreamProtocol,
@@ -60,7 +60,6 @@ pub(in crate::xds) fn cluster(mut message: cds::Cluster) -> Result<Cluster> {
         service: service(metadata.as_ref()),
         bind: take(&mut message.upstream_bind_config).map(bind).transpose().at("upstream_bind_config")?,
         proxy_protocol: None,
-        config: text_in(metadata.as_ref(), "istio", "config").map(Into::into),
     };
     // Names of statistics, and how DNS is asked, are our own affair.
     message.alt_stat_name.clear();

@@ -159,8 +159,8 @@ fn tcp_proxy(mut message: tcp::TcpProxy) -> Result<TcpProxy> {
         None => Some(IDLE),
         Some(idle) => limit(Some(idle), "idle_timeout")?,
     };
+    take(&mut message.stat_prefix);
     let found = TcpProxy {
-        stat_prefix: take(&mut message.stat_prefix).into(),
         clusters,
         idle_timeout,
         hashes_source: hashes_source(take(&mut message.hash_policy)).at("hash_policy")?,

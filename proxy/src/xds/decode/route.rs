@@ -19,7 +19,7 @@ use envoy_types::pb::google::protobuf::Any;
 use mesh_types::header_format::{self, Of};
 
 use super::matcher::{field_match, query_match, string_match};
-use super::{At, Invalid, Result, duration, each, limit, nothing_else, regex, required, text_in, unpack, whole};
+use super::{At, Invalid, Result, duration, each, limit, nothing_else, regex, required, unpack, whole};
 use crate::model::{
     Cors, DirectResponse, FaultInjection, HashPolicy, HeaderEdit, HeaderEdits, HostRewrite, Mirror, PathMatch,
     PathRewrite, Percent, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, RouteTarget,
@@ -100,7 +100,7 @@ fn unknown_filters(filters: &std::collections::HashMap<String, Any>) -> Result<(
 
 fn route(mut message: rds::Route) -> Result<Route> {
     let mut filters = take(&mut message.typed_per_filter_config);
-    let metadata = take(&mut message.metadata);
+    take(&mut message.metadata);
     let action = match take(&mut message.action) {
         Some(Action::Route(action)) => RouteAction::Forward(target(action).at("route")?),
         Some(Action::Redirect(action)) => RouteAction::Redirect(redirect(action).at("redirect")?),
@@ -115,7 +115,6 @@ fn route(mut message: rds::Route) -> Result<Route> {
         fault: filters.remove("envoy.filters.http.fault").map(injection).transpose().at("typed_per_filter_config")?,
         cors: filters.remove("envoy.filters.http.cors").map(cors_policy).transpose().at("typed_per_filter_config")?,
         rbac: None,
-        config: text_in(metadata.as_ref(), "istio", "config").map(Into::into),
     };
     unknown_filters(&filters)?;
     // What names traces and statistics changes no answer.
