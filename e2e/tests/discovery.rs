@@ -145,6 +145,7 @@ fn proxy(control_plane: SocketAddr, state: Option<&Path>) -> Config {
         grace: Duration::ZERO,
         pages: Default::default(),
         application: Application::at(Ipv4Addr::LOCALHOST.into()),
+        topology: None,
     };
     weft_proxy::xds::start(&settings, Readiness::new().block("configuration"))
 }

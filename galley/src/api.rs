@@ -29,8 +29,9 @@ pub use kubernetes::{
     ServiceStatus, ServiceType, SessionAffinity,
 };
 pub use mesh_config::{
-    AccessLogEncoding, DefaultConfig, H2UpgradePolicy, IngressControllerMode, MeshConfig, MeshOutboundMode,
-    MeshOutboundTrafficPolicy, MeshTls, PathNormalization, PathNormalizationKind, TlsProtocol,
+    AccessLogEncoding, DefaultConfig, ForwardClientCertDetails, GatewayTopology, H2UpgradePolicy,
+    IngressControllerMode, MeshConfig, MeshOutboundMode, MeshOutboundTrafficPolicy, MeshTls, PathNormalization,
+    PathNormalizationKind, ProxyProtocolConfiguration, TlsProtocol,
 };
 pub use networking::*;
 pub use security::{

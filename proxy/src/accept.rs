@@ -1,6 +1,7 @@
 //! A connection enters here: it is accepted, its true destination is found, its first bytes are looked at where that is
 //! asked for, and a filter chain takes it.
 
+mod announced;
 mod chain;
 mod follow;
 mod listen;

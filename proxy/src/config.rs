@@ -51,6 +51,9 @@ pub struct Settings {
     pub pages: Addresses,
     /// What of the application is asked on behalf of others.
     pub application: Application,
+    /// What stands before a gateway (`gatewayTopology` of Istio's `ProxyConfig`), if the pod says so itself: the control
+    /// plane is told.
+    pub topology: Option<serde_json::Value>,
 }
 
 /// The workload that we stand beside.
@@ -135,6 +138,7 @@ struct ProxyConfig {
     termination_drain_duration: Option<String>,
     status_port: Option<u16>,
     proxy_admin_port: Option<u16>,
+    gateway_topology: Option<serde_json::Value>,
     /// How long Envoy takes to close what an update replaces; no update closes anything here.
     #[serde(rename = "drainDuration")]
     _drain_duration: Option<IgnoredAny>,
@@ -225,6 +229,7 @@ impl Settings {
             grace: reader.seconds("TERMINATION_GRACE_PERIOD_SECONDS", GRACE),
             pages,
             application: Application { address: ip, probes, metrics },
+            topology: proxy.gateway_topology,
         })
     }
 }

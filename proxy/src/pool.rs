@@ -166,16 +166,16 @@ pub(crate) async fn client(
         return Ok(Client::Http1(Box::new(h1::Client::new(stream, slot))));
     }
     let link = h2::begin(stream, slot, config.http.idle_timeout);
-    pool.links.borrow_mut().push(Shared { link: link.clone(), requests: Cell::new(1) });
+    pool.links.borrow_mut().push(Shared { link: link.clone(), requests: 0 });
     pool.open.freed.notify_waiters();
-    Ok(Client::Http2(Box::new(h2::Client::new(link))))
+    Ok(Client::Http2(pool.client_of(&link, config)))
 }
 
 /// An HTTP/2 connection that requests share.
 struct Shared {
     link: Rc<Link>,
     /// Requests that it was given.
-    requests: Cell<u32>,
+    requests: u32,
 }
 
 struct Idle {
@@ -192,16 +192,26 @@ impl HostPool {
 
     /// An HTTP/2 connection that takes one more stream.
     fn share(&self, config: &Cluster) -> Option<Box<h2::Client>> {
-        let (streams, requests) = (config.http.max_concurrent_streams, config.http.max_requests_per_connection);
         let mut links = self.links.borrow_mut();
         links.retain(|shared| !shared.link.is_closing());
-        let shared = links.iter().find(|shared| shared.link.can_open(streams))?;
-        shared.requests.set(shared.requests.get() + 1);
-        let client = Box::new(h2::Client::new(shared.link.clone()));
-        if requests > 0 && shared.requests.get() >= requests {
-            links.retain(|shared| !Rc::ptr_eq(&shared.link, client.link()));
+        let free = links.iter().find(|shared| shared.link.can_open(config.http.max_concurrent_streams));
+        let link = free?.link.clone();
+        drop(links);
+        Some(self.client_of(&link, config))
+    }
+
+    /// One more request on a connection that is shared. With the last that it may carry it leaves the pool.
+    fn client_of(&self, link: &Rc<Link>, config: &Cluster) -> Box<h2::Client> {
+        let (mut links, most) = (self.links.borrow_mut(), config.requests_per_connection());
+        let mut is_last = false;
+        if let Some(at) = links.iter().position(|shared| Rc::ptr_eq(&shared.link, link)) {
+            links[at].requests += 1;
+            is_last = most > 0 && links[at].requests >= most;
+            if is_last {
+                links.remove(at);
+            }
         }
-        Some(client)
+        Box::new(h2::Client::new(link.clone(), is_last))
     }
 
     /// Leave to open a connection.

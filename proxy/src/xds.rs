@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod decode;
 mod demand;
+mod node;
 mod state;
 
 pub use client::start;

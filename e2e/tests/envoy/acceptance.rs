@@ -19,7 +19,24 @@ const YAML: &[&str] = &[
     include_str!("../../yaml/ratings-retries.yaml"),
     include_str!("../../yaml/ratings-policy.yaml"),
     include_str!("../../yaml/strict.yaml"),
+    ANNOUNCED,
 ];
+/// A host that is told who calls.
+const ANNOUNCED: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: announced, namespace: default}
+spec:
+  hosts: [announced.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.1}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: announced, namespace: default}
+spec: {host: announced.example.com, trafficPolicy: {proxyProtocol: {version: V2}}}
+";
 
 /// Ends with the test.
 struct Running(Child);

@@ -48,6 +48,7 @@ impl Process {
             grace: Duration::from_secs(5),
             pages: pages.clone(),
             application: Application::at(Ipv4Addr::LOCALHOST.into()),
+            topology: None,
         };
         let (end, told) = oneshot::channel::<()>();
         let until = async move {

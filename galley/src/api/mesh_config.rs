@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::common::{LabelSelector, Unserved};
 use super::networking::{HttpRetry, LocalityLb, ProxyImage, TcpKeepalive};
-use crate::read::{object, words};
+use crate::read::{Read, Reader, object, words};
 
 /// Istio's name of the Service of its gateway.
 const INGRESS_SERVICE: &str = "istio-ingressgateway";
@@ -302,9 +302,50 @@ object! {
     pub struct GatewayTopology {
         /// How many trusted proxies stand before it: so many last entries of `x-forwarded-for` are believed.
         num_trusted_proxies: Option<u32> = "numTrustedProxies",
-        /// What becomes of a client certificate's description.
-        forward_client_cert_details: Option<Unserved> = "forwardClientCertDetails",
-        /// A PROXY header comes first.
-        proxy_protocol: Option<Unserved> = "proxyProtocol",
+        /// What becomes of `x-forwarded-client-cert`; absent means `SANITIZE_SET`.
+        forward_client_cert_details: ForwardClientCertDetails = "forwardClientCertDetails",
+        /// A PROXY header (version 1 or 2) comes first on every connection, and says who calls.
+        proxy_protocol: Option<ProxyProtocolConfiguration> = "proxyProtocol",
     }
+}
+
+impl GatewayTopology {
+    /// Reads a topology that stands by itself, as YAML or JSON.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let documents = crate::yaml::documents(text).map_err(|error| error.message)?;
+        let Some(document) = documents.first() else { return Ok(Self::default()) };
+        let mut reader = Reader::default();
+        let topology = Self::read(document, &mut reader);
+        match reader.into_problems().first() {
+            Some(problem) => Err(format!("{}: {}", problem.path, problem.message)),
+            None => Ok(topology.unwrap_or_default()),
+        }
+    }
+}
+
+words! {
+    /// What becomes of `x-forwarded-client-cert`, which tells the application whose certificate the caller showed.
+    pub enum ForwardClientCertDetails {
+        /// As if it were not said.
+        Undefined = "UNDEFINED",
+        /// It is removed.
+        Sanitize = "SANITIZE",
+        /// It is passed on if the caller showed a certificate.
+        ForwardOnly = "FORWARD_ONLY",
+        /// The caller's is added to it.
+        AppendForward = "APPEND_FORWARD",
+        /// The caller's stands in its place.
+        SanitizeSet = "SANITIZE_SET",
+        /// It is passed on in any case.
+        AlwaysForwardOnly = "ALWAYS_FORWARD_ONLY",
+    }
+}
+
+object! {
+    /// The PROXY protocol, without settings.
+    #[derive(Eq)]
+    pub struct ProxyProtocolConfiguration {}
 }

@@ -27,8 +27,8 @@ pub use sidecar::{
 };
 pub use traffic_policy::{
     ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, H2Upgrade, HttpCookie, HttpPool, LoadBalancer,
-    LocalityDistribute, LocalityFailover, LocalityLb, MaglevHash, OutlierDetection, PortTrafficPolicy, RetryBudget,
-    RingHash, SimpleLb, TcpKeepalive, TcpPool, TrafficPolicy, Warmup,
+    LocalityDistribute, LocalityFailover, LocalityLb, MaglevHash, OutlierDetection, PortTrafficPolicy, ProxyProtocol,
+    ProxyProtocolVersion, RetryBudget, RingHash, SimpleLb, TcpKeepalive, TcpPool, TrafficPolicy, Warmup,
 };
 pub use virtual_service::{
     CorsPolicy, Delegate, DerivePort, Destination, FaultAbort, FaultDelay, FaultInjection, HeaderOperations, Headers,

@@ -22,6 +22,7 @@ macro_rules! object {
         impl $crate::read::Read for $name {
             fn read(node: &$crate::node::Node, reader: &mut $crate::read::Reader) -> Option<Self> {
                 const FIELDS: &[&str] = &[$($wire),*];
+                #[allow(unused_mut, reason = "a message may have no fields")]
                 let mut out = Self::default();
                 for entry in reader.mapping(node)? {
                     match &*entry.key {

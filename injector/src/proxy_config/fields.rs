@@ -11,6 +11,7 @@ const SERVED: &[(&str, Check)] = &[
     ("concurrency", count),
     ("discoveryAddress", address),
     ("drainDuration", duration),
+    ("gatewayTopology", topology),
     ("holdApplicationUntilProxyStarts", truth),
     ("image", image_object),
     ("interceptionMode", interception),
@@ -34,7 +35,6 @@ const UNSERVED: &[&str] = &[
     "extraStatTags",
     "fileFlushInterval",
     "fileFlushMinSizeKb",
-    "gatewayTopology",
     "privateKeyProvider",
     "proxyBootstrapTemplatePath",
     "proxyHeaders",
@@ -192,6 +192,26 @@ fn duration(value: &Value) -> Result<(), String> {
 
 fn interception(value: &Value) -> Result<(), String> {
     value.as_str().ok_or_else(|| format!("{value} is not a string")).and_then(read::interception_mode)
+}
+
+/// What stands before a gateway.
+fn topology(value: &Value) -> Result<(), String> {
+    const FORWARD: &[&str] =
+        &["UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"];
+    let Value::Object(fields) = value else { return Err("is not an object".to_owned()) };
+    fields.iter().try_for_each(|(field, value)| match (field.as_str(), value) {
+        ("numTrustedProxies", count) if count.as_u64().is_some_and(|count| u32::try_from(count).is_ok()) => Ok(()),
+        ("numTrustedProxies", other) => Err(format!("numTrustedProxies: {other} is no number of proxies")),
+        ("forwardClientCertDetails", Value::String(word)) if FORWARD.contains(&word.as_str()) => Ok(()),
+        ("forwardClientCertDetails", other) => {
+            Err(format!("forwardClientCertDetails: {other} is none of {}", FORWARD.join(", ")))
+        }
+        ("proxyProtocol", Value::Object(settings)) if settings.is_empty() => Ok(()),
+        ("proxyProtocol", other) => Err(format!("proxyProtocol: {other} is not {{}}: it has no settings")),
+        (other, _) => Err(format!(
+            "{other}: unknown field; known here: numTrustedProxies, forwardClientCertDetails, proxyProtocol"
+        )),
+    })
 }
 
 fn image_object(value: &Value) -> Result<(), String> {

@@ -85,7 +85,21 @@ fn annotations_are_refused_by_name() {
         ("sidecar.istio.io/frobnicate", "1", "there is no such annotation"),
         ("proxy.istio.io/config", "- a", "is no ProxyConfig in YAML: invalid type: sequence, expected a map"),
         ("proxy.istio.io/config", "concurency: 1", "concurency: unknown field; did you mean concurrency?"),
-        ("proxy.istio.io/config", "gatewayTopology: {}", "gatewayTopology: is not served"),
+        (
+            "proxy.istio.io/config",
+            "gatewayTopology: { numTrustedProxies: -1 }",
+            "gatewayTopology: numTrustedProxies: -1 is no number of proxies",
+        ),
+        (
+            "proxy.istio.io/config",
+            "gatewayTopology: { proxyProtocol: { version: V2 } }",
+            "gatewayTopology: proxyProtocol: {\"version\":\"V2\"} is not {}: it has no settings",
+        ),
+        (
+            "proxy.istio.io/config",
+            "gatewayTopology: { forwardClientCertDetails: NONE }",
+            "gatewayTopology: forwardClientCertDetails: \"NONE\" is none of UNDEFINED, SANITIZE, FORWARD_ONLY, APPEND_FORWARD, SANITIZE_SET, ALWAYS_FORWARD_ONLY",
+        ),
         ("proxy.istio.io/config", "drainDuration: 1d", "drainDuration: \"1d\" is no duration such as 45s or 1m30s"),
         ("proxy.istio.io/config", "interceptionMode: TPROXY", "interceptionMode: TPROXY is not served; use REDIRECT"),
         ("proxy.istio.io/config", "proxyMetadata: { POD_NAME: x }", "proxyMetadata.POD_NAME: is set by the injector"),
@@ -252,12 +266,17 @@ fn settings_of_a_wrong_type_are_named_by_their_path() {
 }
 
 #[test]
-fn what_is_in_front_of_gateways_is_no_setting_of_a_proxy() {
+fn what_the_mesh_says_is_in_front_of_gateways_is_left_to_pilot() {
     let settings = settings_and_mesh(
         json!({}),
         json!({ "defaultConfig": { "gatewayTopology": { "numTrustedProxies": 1 }, "concurrency": 3 } }),
     );
-    let pod = injected(&settings, &pod(json!({}))).pod;
-    let config = variable(container(&pod, "istio-proxy"), "PROXY_CONFIG").unwrap();
+    let plain = injected(&settings, &pod(json!({}))).pod;
+    let config = variable(container(&plain, "istio-proxy"), "PROXY_CONFIG").unwrap();
     assert!(config.contains("\"concurrency\":3") && !config.contains("gatewayTopology"), "{config}");
+    // What a pod says of itself the proxy tells pilot.
+    let own = "gatewayTopology: { proxyProtocol: {}, forwardClientCertDetails: SANITIZE }";
+    let gateway = injected(&settings, &pod(json!({ "proxy.istio.io/config": own }))).pod;
+    let config = variable(container(&gateway, "istio-proxy"), "PROXY_CONFIG").unwrap();
+    assert!(config.contains("\"proxyProtocol\":{}"), "{config}");
 }

@@ -239,6 +239,7 @@ impl<'a> Outbound<'a> {
         self.discover(&mut cluster);
         self.balance(&mut cluster);
         self.secure(&mut cluster, &name);
+        self.announce_callers(&mut cluster);
         let http = self.policy.connection_pool.as_ref().and_then(|pool| pool.http.as_ref());
         let version = self.version(http);
         if version != Version::Http1 || http.is_some() {

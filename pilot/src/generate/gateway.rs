@@ -13,7 +13,7 @@ use mesh_types::Protocol;
 use prost::Message;
 
 use super::authorization::Policies;
-use super::http::{Routes, Side, TLS_INSPECTOR, connection, listener_filters};
+use super::http::{PROXY_PROTOCOL, Routes, Side, TLS_INSPECTOR, connection, listener_filters};
 use super::lead::{self, Lead};
 use super::outbound::every;
 use super::route::Asker;
@@ -68,7 +68,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
         if !plain.is_empty() {
             let name = format!("http.{port}");
             resources.add(Kind::Route, &name, &routes::of_servers(world, proxy, &name, &plain));
-            let filter = http(world, &policies, port, name);
+            let filter = http((world, proxy), &policies, port, name);
             filter_chains.push(lds::FilterChain { filters: vec![filter], ..Default::default() });
         }
         let filter_chains = first_of_each(filter_chains);
@@ -81,7 +81,7 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, resources: &mut Resources)
             name: name.clone(),
             address: Some(address(first)),
             additional_addresses: vec![lds::AdditionalAddress { address: Some(address(second)), ..Default::default() }],
-            listener_filters: listener_filters(if plain.len() == servers.len() { &[] } else { &[TLS_INSPECTOR] }),
+            listener_filters: first_looks(proxy, plain.len() < servers.len()),
             filter_chains,
             traffic_direction: core::TrafficDirection::Unspecified as i32,
             ..Default::default()
@@ -160,10 +160,18 @@ fn own_ports(world: &World, proxy: &Proxy, number: u16) -> BTreeSet<u16> {
     found
 }
 
+/// What is read ahead of a connection's chain: who calls, if something stands before the gateway that says so, and which
+/// server is asked for, if one of them takes TLS.
+fn first_looks(proxy: &Proxy, any_tls: bool) -> Vec<lds::ListenerFilter> {
+    let header = proxy.topology().proxy_protocol.as_ref().map(|_| PROXY_PROTOCOL);
+    let filters: Vec<_> = header.into_iter().chain(any_tls.then_some(TLS_INSPECTOR)).collect();
+    listener_filters(&filters)
+}
+
 /// Reads connections of a port as HTTP, under the workload's policies, with the routes of this name.
-fn http(world: &World, policies: &Policies, port: u16, routes: String) -> lds::Filter {
+fn http((world, proxy): (&World, &Proxy), policies: &Policies, port: u16, routes: String) -> lds::Filter {
     let prefix = format!("outbound_0.0.0.0_{port}");
-    connection(&world.mesh, Side::Gateway, &prefix, Routes::Named(routes), policies.http())
+    connection(&world.mesh, Side::Gateway(proxy.topology()), &prefix, Routes::Named(routes), policies.http())
 }
 
 fn protocol(server: &api::Server) -> Protocol {
@@ -198,7 +206,7 @@ fn chains(
             (!names.is_empty()).then(|| lds::FilterChainMatch { server_names: names, ..Default::default() });
         return vec![lds::FilterChain {
             filter_chain_match: condition,
-            filters: vec![http(world, policies, port, name)],
+            filters: vec![http((world, proxy), policies, port, name)],
             transport_socket: socket,
             ..Default::default()
         }];

@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use envoy_types::pb::envoy::r#type::v3::HashPolicy;
 use envoy_types::pb::envoy::r#type::v3::hash_policy::{PolicySpecifier, SourceIp};
-use galley::api::{AccessLogEncoding, MeshConfig, PathNormalizationKind};
+use galley::api::{AccessLogEncoding, ForwardClientCertDetails, GatewayTopology, MeshConfig, PathNormalizationKind};
 
 use super::wire::{ads, any, duration, flag, ordered_any};
 use crate::ordered::FILE_ACCESS_LOG;
@@ -27,11 +27,12 @@ const FILE: &str = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
 const LINE: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
 /// Which side a connection comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+#[derive(Clone, Copy)]
+pub(super) enum Side<'a> {
     Outbound,
     Inbound,
-    Gateway,
+    /// To a gateway, before which this stands.
+    Gateway(&'a GatewayTopology),
 }
 
 /// Where routes are.
@@ -43,7 +44,7 @@ pub(super) enum Routes {
 /// The HTTP filter of a chain.
 pub(super) fn connection(
     mesh: &MeshConfig,
-    side: Side,
+    side: Side<'_>,
     stat_prefix: &str,
     routes: Routes,
     policies: Vec<hcm::HttpFilter>,
@@ -67,7 +68,17 @@ pub(super) fn connection(
     let forward = match side {
         Side::Outbound => Forward::Sanitize,
         Side::Inbound => Forward::AppendForward,
-        Side::Gateway => Forward::SanitizeSet,
+        Side::Gateway(topology) => match topology.forward_client_cert_details {
+            ForwardClientCertDetails::Sanitize => Forward::Sanitize,
+            ForwardClientCertDetails::ForwardOnly => Forward::ForwardOnly,
+            ForwardClientCertDetails::AppendForward => Forward::AppendForward,
+            ForwardClientCertDetails::Undefined | ForwardClientCertDetails::SanitizeSet => Forward::SanitizeSet,
+            ForwardClientCertDetails::AlwaysForwardOnly => Forward::AlwaysForwardOnly,
+        },
+    };
+    let (is_gateway, trusted_hops) = match side {
+        Side::Gateway(topology) => (true, topology.num_trusted_proxies.unwrap_or_default()),
+        _ => (false, 0),
     };
     let normalization =
         mesh.path_normalization.as_ref().map_or(PathNormalizationKind::Default, |path| path.normalization);
@@ -76,8 +87,8 @@ pub(super) fn connection(
         route_specifier: Some(specifier),
         http_filters,
         access_log: access_log(mesh),
-        use_remote_address: Some(flag(side == Side::Gateway)),
-        xff_num_trusted_hops: if side == Side::Gateway { trusted_hops(mesh) } else { 0 },
+        use_remote_address: Some(flag(is_gateway)),
+        xff_num_trusted_hops: trusted_hops,
         normalize_path: Some(flag(normalization != PathNormalizationKind::None)),
         merge_slashes: matches!(
             normalization,
@@ -89,9 +100,9 @@ pub(super) fn connection(
             0
         },
         forward_client_cert_details: forward as i32,
-        set_current_client_cert_details: (side != Side::Outbound).then(told_of_certificates),
+        set_current_client_cert_details: (!matches!(side, Side::Outbound)).then(told_of_certificates),
         server_name: "istio-envoy".to_owned(),
-        server_header_transformation: if side == Side::Gateway { 0 } else { 2 },
+        server_header_transformation: if is_gateway { 0 } else { 2 },
         stream_idle_timeout: Some(duration(Duration::ZERO)),
         upgrade_configs: vec![hcm::http_connection_manager::UpgradeConfig {
             upgrade_type: "websocket".to_owned(),
@@ -111,12 +122,6 @@ fn told_of_certificates() -> hcm::http_connection_manager::SetCurrentClientCertD
         dns: true,
         ..Default::default()
     }
-}
-
-/// `meshConfig.defaultConfig.gatewayTopology.numTrustedProxies`.
-fn trusted_hops(mesh: &MeshConfig) -> u32 {
-    let topology = mesh.default_config.as_ref().and_then(|config| config.gateway_topology.as_ref());
-    topology.and_then(|topology| topology.num_trusted_proxies).unwrap_or_default()
 }
 
 /// The TCP filter of a chain that leads to one cluster.
@@ -169,6 +174,8 @@ pub(super) const HTTP_INSPECTOR: Filter = ("http_inspector", "HttpInspector");
 /// Asks where connections were meant to go, and no more: a listener with `use_original_dst` would hand them to the one of
 /// calls from the workload to that port, whence they would come back for ever.
 pub(super) const ORIGINAL_DESTINATION: Filter = ("original_dst", "OriginalDst");
+/// Who calls, by a header of the PROXY protocol.
+pub(super) const PROXY_PROTOCOL: Filter = ("proxy_protocol", "ProxyProtocol");
 
 /// Listener filters without settings.
 pub(super) fn listener_filters(filters: &[Filter]) -> Vec<lds::ListenerFilter> {

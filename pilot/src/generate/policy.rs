@@ -2,8 +2,8 @@
 //! ones, field by field of the first level (Istio's `DestinationRule`).
 
 use galley::api::{
-    ClientTls, ConnectionPool, ConsistentHash, DestinationRule, LoadBalancer, OutlierDetection, RetryBudget,
-    TrafficPolicy,
+    ClientTls, ConnectionPool, ConsistentHash, DestinationRule, LoadBalancer, OutlierDetection, ProxyProtocol,
+    RetryBudget, TrafficPolicy,
 };
 
 use crate::world::Service;
@@ -16,6 +16,7 @@ pub(super) struct Policy {
     pub(super) outlier_detection: Option<OutlierDetection>,
     pub(super) tls: Option<ClientTls>,
     pub(super) retry_budget: Option<RetryBudget>,
+    pub(super) proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Policy {
@@ -46,6 +47,7 @@ impl Policy {
         replace(&mut self.outlier_detection, &settings.outlier_detection);
         replace(&mut self.tls, &settings.tls);
         replace(&mut self.retry_budget, &settings.retry_budget);
+        replace(&mut self.proxy_protocol, &settings.proxy_protocol);
         let ports = &settings.port_level_settings;
         let one = ports.iter().find(|one| one.port.as_ref().is_some_and(|selector| selector.number == port));
         if let Some(one) = one {

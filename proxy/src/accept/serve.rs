@@ -9,6 +9,7 @@ use mesh_tls::ServerTls;
 use mesh_types::Name;
 use tokio::net::TcpStream;
 
+use super::announced;
 use super::chain::{Facts, choose};
 use super::follow::Followed;
 use super::original;
@@ -125,10 +126,14 @@ async fn take(
     let destination = original.unwrap_or(local);
     let (snapshot, listener) = redirected(worker, snapshot, captured, destination).await?;
     worker.config.touch(&listener.last_use);
+    let mut early = Vec::with_capacity(FIRST_BYTES);
+    let peer = match listener.inspect.proxy_protocol {
+        true => announced::caller(&mut socket, &mut early).await?.unwrap_or(peer),
+        false => peer,
+    };
     let mut conn = ConnInfo { local, ..ConnInfo::new(listener.kind, listener.name.clone(), peer, destination) };
     let mut facts =
         Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
-    let mut early = Vec::with_capacity(FIRST_BYTES);
     if listener.inspect.tls || listener.inspect.http {
         let first = first_bytes(worker, &snapshot, &listener, &facts, &conn, (&mut socket, &mut early));
         match in_time(worker, &listener, first).await? {

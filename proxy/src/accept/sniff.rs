@@ -32,17 +32,19 @@ enum Verdict {
     Opaque,
 }
 
-/// Reads until it is clear what comes. What was read is in `early`, also if this is not waited for to its end.
+/// Reads until it is clear what comes. What was read is in `early`, beside what was there already, also if this is not
+/// waited for to its end.
 ///
 /// # Errors
 /// If the connection fails.
 pub(super) async fn read(socket: &mut TcpStream, inspect: &Inspect, early: &mut Vec<u8>) -> io::Result<Sniffed> {
+    let mut ended = false;
     loop {
-        let ended = socket.read_buf(early).await? == 0;
         let verdict = look(early, inspect);
         if !matches!(verdict, Verdict::More) || ended || early.len() >= MOST {
             return Ok(Sniffed { silent: ended && early.is_empty(), ..Sniffed::new(verdict) });
         }
+        ended = socket.read_buf(early).await? == 0;
     }
 }
 

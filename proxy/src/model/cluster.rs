@@ -40,8 +40,16 @@ pub struct Cluster {
     pub service: Option<ServiceRef>,
     /// Local address of upstream connections (`127.0.0.6` for inbound pass-through).
     pub bind: Option<std::net::IpAddr>,
-    /// Send a PROXY header of this version.
+    /// Send a PROXY header of this version ahead of whatever else goes over a connection.
     pub proxy_protocol: Option<u8>,
+}
+
+impl Cluster {
+    /// How many requests a connection may carry; 0 for any number. A PROXY header tells of one caller, and so of one
+    /// request.
+    pub fn requests_per_connection(&self) -> u32 {
+        if self.proxy_protocol.is_some() { 1 } else { self.http.max_requests_per_connection }
+    }
 }
 
 /// When a TLS setting of a cluster applies to an endpoint.

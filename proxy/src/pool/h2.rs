@@ -56,11 +56,13 @@ pub(crate) struct Client {
     /// The stream could not be opened.
     refused: bool,
     answered: bool,
+    /// The connection carries no request after it.
+    is_last: bool,
 }
 
 impl Client {
-    pub(super) fn new(link: Rc<Link>) -> Self {
-        Self { link, line: None, refused: false, answered: false }
+    pub(super) fn new(link: Rc<Link>, is_last: bool) -> Self {
+        Self { link, line: None, refused: false, answered: false, is_last }
     }
 
     pub(super) fn link(&self) -> &Rc<Link> {
@@ -142,6 +144,14 @@ impl Client {
         match &mut self.line {
             Some(line) => work(line).map_err(|lost| fault(lost, Step::Forward)),
             None => Poll::Ready(Err(not_opened())),
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.is_last {
+            self.link.retire();
         }
     }
 }

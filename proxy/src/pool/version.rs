@@ -148,12 +148,12 @@ impl Client {
 
     /// Keeps the connection for the next request, if it can carry one; it is idle from `now` on.
     pub(crate) fn give_back(self, pick: &Pick, now: Instant) {
-        let http = &pick.upstream().config.http;
+        let config = &pick.upstream().config;
         if let Self::Http1(mut client) = self
-            && client.is_reusable(http.max_requests_per_connection)
+            && client.is_reusable(config.requests_per_connection())
         {
             client.rest();
-            pick.host.pool().keep(client, http.idle_timeout, now);
+            pick.host.pool().keep(client, config.http.idle_timeout, now);
         }
     }
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use envoy_types::pb::envoy::config::core::v3::Node as WireNode;
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
-use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use envoy_types::pb::google::rpc::Status as RpcStatus;
 use mesh_runtime::Blocker;
 use mesh_tls::grpc;
@@ -19,8 +17,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::asked::Asked;
 use super::config::{Config, DEMAND_TIMEOUT};
 use super::demand::{Demand, DemandError};
+use super::node;
 use super::state::State;
-use crate::config::{Node, Settings};
+use crate::config::Settings;
 use crate::identity;
 use crate::model::Type;
 use crate::reconnect::Reconnect;
@@ -122,7 +121,7 @@ impl Client {
             let token = identity::token(&settings.token)?;
             request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
         }
-        let node = wire_node(&settings.node);
+        let node = node::of(settings);
         for (index, kind) in Type::ALL.into_iter().enumerate() {
             let node = (index == 0).then(|| node.clone());
             if let Some(first) = self.state.first_request(kind, node) {
@@ -265,30 +264,5 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Who we are, in Istio's metadata.
-fn wire_node(node: &Node) -> WireNode {
-    let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
-    let labels = node.labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
-    let fields = [
-        ("NAME", text(&node.pod)),
-        ("NAMESPACE", text(&node.namespace)),
-        ("SERVICE_ACCOUNT", text(&node.service_account)),
-        ("CLUSTER_ID", text(&node.cluster)),
-        ("WORKLOAD_NAME", text(&node.workload)),
-        ("LABELS", Value { kind: Some(Kind::StructValue(Struct { fields: labels })) }),
-        ("INSTANCE_IPS", text(&node.id.ip.to_string())),
-        ("ISTIO_VERSION", text(env!("CARGO_PKG_VERSION"))),
-        ("INTERCEPTION_MODE", text("REDIRECT")),
-        (mesh_types::ON_DEMAND_METADATA, text("true")),
-    ];
-    WireNode {
-        id: node.id.to_string(),
-        cluster: format!("{}.{}", node.canonical_name(), node.namespace),
-        metadata: Some(Struct { fields: fields.map(|(key, value)| (key.to_owned(), value)).into() }),
-        user_agent_name: "weft-proxy".to_owned(),
-        ..Default::default()
     }
 }

@@ -295,6 +295,36 @@ fn who_goes_away_takes_the_request_along() {
 }
 
 #[test]
+fn a_connection_ends_with_the_last_request_that_it_may_carry() {
+    for most in [1, 2] {
+        let limited = move |setting: &mut Setting| {
+            upstream_http2(setting);
+            setting.cluster.http.max_requests_per_connection = most;
+        };
+        run(limited, |world| async move {
+            let mut client = client(&world).await;
+            let calls = async {
+                for _ in 0..4 {
+                    let (response, _) = client.send_request(get("/"), true).unwrap();
+                    assert_eq!(response.await.unwrap().status(), 200);
+                }
+            };
+            let serving = async {
+                for _ in 0..4 / most {
+                    let (mut origin, mut requests) = (origin(&world).await, 0);
+                    while let Some(Ok((_, mut respond))) = origin.accept().await {
+                        respond.send_response(Response::new(()), true).unwrap();
+                        requests += 1;
+                    }
+                    assert_eq!(requests, most);
+                }
+            };
+            tokio::join!(calls, serving);
+        });
+    }
+}
+
+#[test]
 fn goaway_moves_on_to_another_connection() {
     run(upstream_http2, |world| async move {
         let mut client = client(&world).await;

@@ -24,9 +24,28 @@ object! {
         /// Tunnelling in `CONNECT` or `POST`.
         tunnel: Option<Unserved> = "tunnel",
         /// PROXY protocol towards the service.
-        proxy_protocol: Option<Unserved> = "proxyProtocol",
+        proxy_protocol: Option<ProxyProtocol> = "proxyProtocol",
         /// Limit of retries relative to requests in flight.
         retry_budget: Option<RetryBudget> = "retryBudget",
+    }
+}
+
+object! {
+    /// A header ahead of each connection that says who calls.
+    #[derive(Eq)]
+    pub struct ProxyProtocol {
+        /// In text or in binary form.
+        version: ProxyProtocolVersion = "version",
+    }
+}
+
+words! {
+    /// Versions of the PROXY protocol.
+    pub enum ProxyProtocolVersion {
+        /// Text.
+        V1 = "V1",
+        /// Binary.
+        V2 = "V2",
     }
 }
 

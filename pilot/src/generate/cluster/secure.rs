@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use envoy_types::pb::envoy::config::cluster::v3 as cds;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{DiscoveryType, TransportSocketMatch};
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use galley::api::{self, ClientTlsMode};
+use galley::api::{self, ClientTlsMode, ProxyProtocolVersion};
 use mesh_types::ClusterName;
 
 use super::Outbound;
@@ -15,8 +17,22 @@ use crate::generate::wire::{any, exact, structure, text, wildcard};
 use crate::world::{Instance, Service, or_default};
 
 const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const UPSTREAM_PROXY_PROTOCOL: &str =
+    "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport";
+const RAW: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
 impl<'a> Outbound<'a> {
+    /// Puts a header of the PROXY protocol ahead of whatever goes over the cluster's connections.
+    pub(super) fn announce_callers(&self, cluster: &mut cds::Cluster) {
+        let Some(protocol) = &self.policy.proxy_protocol else { return };
+        let plain = cluster.transport_socket.take().unwrap_or_else(raw);
+        cluster.transport_socket = Some(announcing(plain, protocol.version));
+        for one in &mut cluster.transport_socket_matches {
+            let inner = one.transport_socket.take().unwrap_or_else(raw);
+            one.transport_socket = Some(announcing(inner, protocol.version));
+        }
+    }
+
     /// Automatic mutual TLS to those who take it, unless the rule says otherwise.
     pub(super) fn secure(&self, cluster: &mut cds::Cluster, name: &ClusterName) {
         let Some(settings) = &self.policy.tls else { return self.secure_automatically(cluster, name) };
@@ -142,6 +158,31 @@ fn originate(settings: &api::ClientTls, service: &Service, alpn: &[&str]) -> cor
         ..Default::default()
     };
     socket(&tls::UpstreamTlsContext { common_tls_context: Some(common), sni, ..Default::default() })
+}
+
+/// The same socket, with a header ahead of it.
+fn announcing(inner: core::TransportSocket, version: ProxyProtocolVersion) -> core::TransportSocket {
+    use core::proxy_protocol_config::Version;
+    let version = match version {
+        ProxyProtocolVersion::V1 => Version::V1,
+        ProxyProtocolVersion::V2 => Version::V2,
+    };
+    let message = ProxyProtocolUpstreamTransport {
+        config: Some(core::ProxyProtocolConfig { version: version as i32, ..Default::default() }),
+        transport_socket: Some(inner),
+        ..Default::default()
+    };
+    core::TransportSocket {
+        name: "envoy.transport_sockets.upstream_proxy_protocol".to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(UPSTREAM_PROXY_PROTOCOL, &message))),
+    }
+}
+
+fn raw() -> core::TransportSocket {
+    core::TransportSocket {
+        name: "envoy.transport_sockets.raw_buffer".to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any(RAW, &RawBuffer::default()))),
+    }
 }
 
 fn socket(context: &tls::UpstreamTlsContext) -> core::TransportSocket {

@@ -64,3 +64,40 @@ fn one_server_takes_what_names_nobody() {
     ];
     assert_eq!(chains(&[first, second, named, plain].concat()), expected);
 }
+
+/// The listener filters and the HTTP settings of a gateway in this mesh that says this of itself.
+fn edge(mesh: &str, own: Option<&str>) -> (Vec<String>, hcm::HttpConnectionManager) {
+    let mesh = format!(
+        "
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data: {{mesh: '{mesh}'}}
+"
+    );
+    let mesh = Mesh::new(&(gateway("a", 1, "HTTPS", "x.org", SECURE) + &mesh));
+    let proxy = proxy(NodeKind::Router, "default").before_which(own);
+    let all = generate(&mesh.0, &proxy);
+    let found = all.get(Kind::Listener, "0.0.0.0_443").expect("a listener");
+    let listener = lds::Listener::decode(found.body.value.as_slice()).unwrap();
+    let Some(ConfigType::TypedConfig(any)) = &listener.filter_chains[0].filters[0].config_type else {
+        panic!("no configuration")
+    };
+    let names = listener.listener_filters.iter().map(|filter| filter.name.clone()).collect();
+    (names, hcm::HttpConnectionManager::decode(any.value.as_slice()).unwrap())
+}
+
+#[test]
+fn what_stands_before_a_gateway_is_said_by_itself_or_by_the_mesh() {
+    use hcm::http_connection_manager::ForwardClientCertDetails as Forward;
+    const HEADER: &str = "envoy.filters.listener.proxy_protocol";
+    const TLS: &str = "envoy.filters.listener.tls_inspector";
+    let of_mesh = "defaultConfig: {gatewayTopology: {numTrustedProxies: 2, proxyProtocol: {}}}";
+    let (filters, http) = edge(of_mesh, None);
+    assert_eq!(filters, [HEADER, TLS], "the header comes first");
+    assert_eq!((http.xff_num_trusted_hops, http.forward_client_cert_details()), (2, Forward::SanitizeSet));
+    let (filters, http) = edge(of_mesh, Some("{numTrustedProxies: 1, forwardClientCertDetails: FORWARD_ONLY}"));
+    assert_eq!(filters, [TLS], "its own word counts alone");
+    assert_eq!((http.xff_num_trusted_hops, http.forward_client_cert_details()), (1, Forward::ForwardOnly));
+}

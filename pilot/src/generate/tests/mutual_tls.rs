@@ -13,11 +13,15 @@ fn context(mesh: &Mesh, port: u16) -> tls::CommonTlsContext {
 }
 
 fn mesh() -> Mesh {
+    Mesh::new(&yaml())
+}
+
+fn yaml() -> String {
     let ports = "ports: [{name: http, port: 81}, {name: grpc, port: 82}, {name: tcp, port: 83}, {name: any, port: 84}]";
-    Mesh::new(&format!(
+    format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: web}}, spec: {{selector: {{app: web}}, {ports}}}}}{}",
         pod("one", "10.0.0.1", "")
-    ))
+    )
 }
 
 #[test]
@@ -56,4 +60,29 @@ data: {mesh: '{trustDomain: new.example, trustDomainAliases: [old.example]}'}
     let mesh = Mesh::new(&format!("{}{}{settings}{rule}", web("clusterIP: 10.96.0.1"), pod("one", "10.0.0.1", "")));
     let (_, names) = asks(&mesh.cluster("default", WEB));
     assert_eq!(names, ["spiffe://new.example/ns/default/sa/web", "spiffe://old.example/ns/default/sa/web"]);
+}
+
+#[test]
+fn callers_are_announced_ahead_of_tls_and_of_plain_text() {
+    use envoy_types::pb::envoy::config::core::v3::{TransportSocket, proxy_protocol_config::Version};
+    use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+    let rule = "
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {proxyProtocol: {version: V2}}}
+";
+    let mesh = Mesh::new(&(yaml() + rule));
+    let cluster = mesh.cluster("default", "outbound|81||web.default.svc.cluster.local");
+    let inner = |socket: &Option<TransportSocket>| {
+        let Some(ConfigType::TypedConfig(any)) = socket.clone().unwrap().config_type else {
+            panic!("no configuration")
+        };
+        let outer = ProxyProtocolUpstreamTransport::decode(any.value.as_slice()).unwrap();
+        assert_eq!(outer.config.unwrap().version(), Version::V2);
+        outer.transport_socket.unwrap().name
+    };
+    assert_eq!(inner(&cluster.transport_socket), "envoy.transport_sockets.raw_buffer");
+    assert_eq!(inner(&cluster.transport_socket_matches[0].transport_socket), "envoy.transport_sockets.tls");
 }

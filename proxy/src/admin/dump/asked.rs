@@ -23,6 +23,9 @@ pub(in crate::admin) struct Asked {
     resource: Option<String>,
     /// A regular expression that matches the whole names of resources.
     name_regex: Option<String>,
+    /// Paths of fields, separated by commas: what is not on one is left out of each section, or of each element of the
+    /// list that is asked for.
+    mask: Option<String>,
     /// Endpoints are told in any case.
     #[serde(rename = "include_eds")]
     _include_eds: Option<IgnoredAny>,
@@ -39,16 +42,34 @@ impl Asked {
                 .map_err(|error| (StatusCode::BAD_REQUEST, format!("name_regex: {error}\n")))?;
             lists(&mut sections).for_each(|list| list.retain(|one| name(one).is_some_and(|name| names.is_match(name))));
         }
-        match &self.resource {
-            Some(resource) => list(&mut sections, resource),
-            None => Ok(sections),
+        let mut told = match &self.resource {
+            Some(resource) => list(&mut sections, resource)?,
+            None => sections,
+        };
+        if let Some(mask) = &self.mask {
+            let paths: Vec<&str> = mask.split(',').collect();
+            told.iter_mut().for_each(|one| trim(one, &paths));
         }
+        Ok(told)
     }
 }
 
 fn lists(sections: &mut [Value]) -> impl Iterator<Item = &mut Vec<Value>> {
     let members = sections.iter_mut().filter_map(Value::as_object_mut).flat_map(|section| section.values_mut());
     members.filter_map(Value::as_array_mut)
+}
+
+/// Leaves of a message what the paths lead to, and its type.
+fn trim(message: &mut Value, paths: &[&str]) {
+    let Value::Object(members) = message else { return };
+    members.retain(|name, member| {
+        let below = paths.iter().filter_map(|path| path.strip_prefix(name.as_str()));
+        let below: Vec<&str> = below.filter(|rest| rest.is_empty() || rest.starts_with('.')).collect();
+        if !below.is_empty() && !below.contains(&"") {
+            trim(member, &below.iter().map(|rest| &rest[1..]).collect::<Vec<_>>());
+        }
+        name == "@type" || !below.is_empty()
+    });
 }
 
 /// The name of a resource, or of the cluster whose endpoints it has.
@@ -76,20 +97,20 @@ fn list(sections: &mut [Value], resource: &str) -> Result<Vec<Value>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::Query;
     use serde_json::json;
 
     fn sections() -> Vec<Value> {
         vec![
-            json!({"@type": "c", "dynamic_active_clusters": [{"cluster": {"name": "cart"}}, {"cluster": {"name": "users"}}]}),
+            json!({"@type": "c", "dynamic_active_clusters": [{"cluster": {"name": "cart", "type": "EDS"}}, {"cluster": {"name": "users"}}]}),
             json!({"@type": "e", "dynamic_endpoint_configs": [{"endpoint_config": {"cluster_name": "cart"}}]}),
             json!({"@type": "l", "dynamic_listeners": [{"name": "80", "active_state": {}}]}),
         ]
     }
 
-    fn asked(resource: Option<&str>, name_regex: Option<&str>) -> Result<Value, Refusal> {
-        let text = |text: &str| Some(text.to_owned());
-        let asked =
-            Asked { resource: resource.and_then(text), name_regex: name_regex.and_then(text), ..Asked::default() };
+    fn asked(query: &str) -> Result<Value, Refusal> {
+        let uri = format!("/config_dump?{query}").parse().unwrap();
+        let Query(asked) = Query::<Asked>::try_from_uri(&uri).unwrap();
         asked.of(sections()).map(Value::from)
     }
 
@@ -97,19 +118,32 @@ mod tests {
     fn a_list_is_told_alone_with_types() {
         let listener = "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener";
         let expected = json!([{"@type": listener, "name": "80", "active_state": {}}]);
-        assert_eq!(asked(Some("dynamic_listeners"), None), Ok(expected));
-        assert_eq!(asked(Some("dynamic_route_configs"), None), Ok(json!([])));
-        let (status, why) = asked(Some("static_listeners"), None).unwrap_err();
+        assert_eq!(asked("resource=dynamic_listeners"), Ok(expected));
+        assert_eq!(asked("resource=dynamic_route_configs"), Ok(json!([])));
+        let (status, why) = asked("resource=static_listeners").unwrap_err();
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(why.contains("static_listeners is not told; dynamic_active_clusters, "), "{why}");
     }
 
     #[test]
     fn names_are_matched_whole() {
-        let told = asked(None, Some("cart|8")).unwrap();
-        assert_eq!(told[0]["dynamic_active_clusters"], json!([{"cluster": {"name": "cart"}}]));
+        let told = asked("include_eds&name_regex=cart|8").unwrap();
+        assert_eq!(told[0]["dynamic_active_clusters"], json!([{"cluster": {"name": "cart", "type": "EDS"}}]));
         assert_eq!(told[1]["dynamic_endpoint_configs"].as_array().map(Vec::len), Some(1));
         assert_eq!(told[2]["dynamic_listeners"], json!([]));
-        assert_eq!(asked(None, Some("(")).unwrap_err().0, StatusCode::BAD_REQUEST);
+        assert_eq!(asked("name_regex=(").unwrap_err().0, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_mask_leaves_what_it_names_with_its_type() {
+        let whole = sections();
+        // As istioctl asks.
+        let told = asked("mask=dynamic_active_clusters,dynamic_warming_clusters,static_clusters").unwrap();
+        assert_eq!(told, json!([whole[0], {"@type": "e"}, {"@type": "l"}]));
+        let names = asked("resource=dynamic_active_clusters&mask=cluster.name").unwrap();
+        let element = "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.DynamicCluster";
+        let expected = ["cart", "users"].map(|name| json!({"@type": element, "cluster": {"name": name}}));
+        assert_eq!(names, json!(expected));
+        assert_eq!(asked("mask=dynamic_listener").unwrap()[2], json!({"@type": "l"}));
     }
 }

@@ -42,7 +42,7 @@ pub(in crate::xds) fn cluster(mut message: cds::Cluster) -> Result<Cluster> {
     if let Some(other) = options.keys().next() {
         return Err(Invalid::new(format!("{other} is not supported"))).at("typed_extension_protocol_options");
     }
-    let tls = sockets(&mut message)?;
+    let Sockets { tls, proxy_protocol } = sockets(&mut message)?;
     let keepalive =
         take(&mut message.upstream_connection_options).map(keepalive).transpose().at("upstream_connection_options")?;
     let cluster = Cluster {
@@ -59,7 +59,7 @@ pub(in crate::xds) fn cluster(mut message: cds::Cluster) -> Result<Cluster> {
         keepalive: keepalive.flatten(),
         service: service(metadata.as_ref()),
         bind: take(&mut message.upstream_bind_config).map(bind).transpose().at("upstream_bind_config")?,
-        proxy_protocol: None,
+        proxy_protocol,
     };
     // Names of statistics, and how DNS is asked, are our own affair.
     message.alt_stat_name.clear();
@@ -190,8 +190,15 @@ fn http_options(any: Option<Any>) -> Result<UpstreamHttp> {
     Ok(found)
 }
 
-fn sockets(message: &mut cds::Cluster) -> Result<Vec<(TlsWhen, Arc<crate::model::UpstreamTls>)>> {
-    let mut found = Vec::new();
+/// How connections to a cluster's endpoints begin.
+struct Sockets {
+    tls: Vec<(TlsWhen, Arc<crate::model::UpstreamTls>)>,
+    proxy_protocol: Option<u8>,
+}
+
+/// A PROXY header is sent to all endpoints, or to none.
+fn sockets(message: &mut cds::Cluster) -> Result<Sockets> {
+    let (mut found, mut headers, mut catches_all) = (Vec::new(), Vec::new(), false);
     for (index, mut one) in take(&mut message.transport_socket_matches).into_iter().enumerate() {
         let field = format!("transport_socket_matches[{index}]");
         let criteria = take(&mut one.r#match).unwrap_or_default().fields;
@@ -203,16 +210,24 @@ fn sockets(message: &mut cds::Cluster) -> Result<Vec<(TlsWhen, Arc<crate::model:
             _ => return Err(Invalid::new("only tlsMode: istio is supported")).at("match").at(&field),
         };
         let socket = take(&mut one.transport_socket).unwrap_or_default();
-        if let Some(tls) = tls::upstream(socket).at("transport_socket").at(&field)? {
-            found.push((when, tls));
-        }
+        let upstream = tls::upstream(socket).at("transport_socket").at(&field)?;
+        headers.push(upstream.proxy_protocol);
+        catches_all |= when == TlsWhen::Always;
+        found.extend(upstream.tls.map(|tls| (when, tls)));
     }
-    if let Some(socket) = take(&mut message.transport_socket)
-        && let Some(tls) = tls::upstream(socket).at("transport_socket")?
-    {
-        found.push((TlsWhen::Always, tls));
+    if let Some(socket) = take(&mut message.transport_socket) {
+        let upstream = tls::upstream(socket).at("transport_socket")?;
+        headers.push(upstream.proxy_protocol);
+        found.extend(upstream.tls.map(|tls| (TlsWhen::Always, tls)));
+    } else if !catches_all {
+        // Endpoints that meet no condition are spoken to in plain text.
+        headers.push(None);
     }
-    Ok(found)
+    let proxy_protocol = headers.first().copied().flatten();
+    if headers.iter().any(|header| *header != proxy_protocol) {
+        return Err(Invalid::new("a PROXY header goes to all endpoints or to none")).at("transport_socket");
+    }
+    Ok(Sockets { tls: found, proxy_protocol })
 }
 
 fn breakers(message: Option<cds::CircuitBreakers>) -> Result<CircuitBreakers> {
@@ -320,4 +335,60 @@ fn service(metadata: Option<&core::Metadata>) -> Option<ServiceRef> {
         _ => None,
     };
     Some(ServiceRef { host: text("host")?, name: text("name")?, namespace: text("namespace")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::envoy::config::cluster::v3::cluster::TransportSocketMatch;
+    use envoy_types::pb::envoy::config::core::v3::{
+        ProxyProtocolConfig, TransportSocket, transport_socket::ConfigType,
+    };
+    use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+    use prost::Message;
+
+    fn socket(name: &str, message: &impl Message) -> TransportSocket {
+        let type_url = format!("type.googleapis.com/envoy.extensions.transport_sockets.{name}");
+        let any = Any { type_url, value: message.encode_to_vec() };
+        TransportSocket { config_type: Some(ConfigType::TypedConfig(any)), ..Default::default() }
+    }
+
+    fn raw() -> TransportSocket {
+        socket("raw_buffer.v3.RawBuffer", &())
+    }
+
+    /// Plain text behind a PROXY header of this version.
+    fn announced(version: i32) -> TransportSocket {
+        let config = Some(ProxyProtocolConfig { version, ..Default::default() });
+        let message = ProxyProtocolUpstreamTransport { config, transport_socket: Some(raw()), ..Default::default() };
+        socket("proxy_protocol.v3.ProxyProtocolUpstreamTransport", &message)
+    }
+
+    /// Which header a cluster with these sockets sends: those of matches, which take all or only some endpoints, and its own.
+    fn header(matches: Vec<TransportSocket>, takes_all: bool, own: Option<TransportSocket>) -> Result<Option<u8>> {
+        let mtls = envoy_types::pb::google::protobuf::Value { kind: Some(Kind::StringValue("istio".to_owned())) };
+        let fields = if takes_all { Default::default() } else { [("tlsMode".to_owned(), mtls)].into() };
+        let one = |socket| TransportSocketMatch {
+            r#match: Some(envoy_types::pb::google::protobuf::Struct { fields: Clone::clone(&fields) }),
+            transport_socket: Some(socket),
+            ..Default::default()
+        };
+        let matches = matches.into_iter().map(one).collect();
+        let message = cds::Cluster { transport_socket_matches: matches, transport_socket: own, ..Default::default() };
+        cluster(message).map(|cluster| cluster.proxy_protocol)
+    }
+
+    #[test]
+    fn a_header_goes_to_all_endpoints_or_to_none() {
+        assert_eq!(header(vec![], true, None), Ok(None));
+        assert_eq!(header(vec![], true, Some(announced(0))), Ok(Some(1)));
+        assert_eq!(header(vec![announced(1)], true, None), Ok(Some(2)));
+        assert_eq!(header(vec![announced(1)], false, Some(announced(1))), Ok(Some(2)));
+        for (matches, own) in [(announced(1), None), (announced(1), Some(raw())), (raw(), Some(announced(0)))] {
+            let refusal = header(vec![matches], false, own).unwrap_err().to_string();
+            assert!(refusal.contains("to all endpoints or to none"), "{refusal}");
+        }
+        let unknown = header(vec![], true, Some(announced(7))).unwrap_err().to_string();
+        assert_eq!(unknown, "transport_socket.config.version: is unknown");
+    }
 }

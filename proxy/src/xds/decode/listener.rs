@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3 as lds;
+use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as rbac;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use envoy_types::pb::envoy::r#type::v3::HashPolicy;
@@ -18,6 +19,7 @@ use crate::model::{
     WeightedCluster,
 };
 
+const PROXY_PROTOCOL: &str = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
 const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const RBAC: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
 /// Envoy's default of an idle connection.
@@ -77,6 +79,10 @@ fn inspect(filters: Vec<lds::ListenerFilter>) -> Result<Inspect> {
         match filter.name.as_str() {
             "envoy.filters.listener.tls_inspector" => inspect.tls = true,
             "envoy.filters.listener.http_inspector" => inspect.http = true,
+            "envoy.filters.listener.proxy_protocol" => {
+                proxy_protocol(filter).at(&format!("listener_filters[{index}]"))?;
+                inspect.proxy_protocol = true;
+            }
             ORIGINAL_DST => {}
             other => {
                 return Err(Invalid::new(format!("{other} is not supported")))
@@ -85,6 +91,16 @@ fn inspect(filters: Vec<lds::ListenerFilter>) -> Result<Inspect> {
         }
     }
     Ok(inspect)
+}
+
+/// A filter of headers that asks for no more than that there be one.
+fn proxy_protocol(filter: lds::ListenerFilter) -> Result<()> {
+    let Some(lds::listener_filter::ConfigType::TypedConfig(any)) = filter.config_type else {
+        return Err(Invalid::new("must be set")).at("typed_config");
+    };
+    let mut message: ProxyProtocol = unpack(&any, PROXY_PROTOCOL).at("typed_config")?;
+    take(&mut message.stat_prefix);
+    nothing_else(&message).at("typed_config")
 }
 
 fn chain(mut message: lds::FilterChain) -> Result<Arc<FilterChain>> {

@@ -4,10 +4,12 @@ use std::mem::take;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol;
+use envoy_types::pb::google::protobuf::Any;
 use mesh_tls::Revocations;
 use mesh_types::{Identity, Name};
 
@@ -17,6 +19,7 @@ use crate::model::{DownstreamTls, SecretName, ServerKeys, StringMatch, TlsSecret
 
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+const PROXY_PROTOCOL: &str = "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport";
 const RAW: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
 /// What both directions share.
@@ -37,13 +40,40 @@ struct Validation {
     crl: Option<Name>,
 }
 
+/// How connections to endpoints begin.
+#[derive(Default)]
+pub(super) struct Upstream {
+    /// With a PROXY header of this version.
+    pub(super) proxy_protocol: Option<u8>,
+    /// With TLS; `None` for plain text.
+    pub(super) tls: Option<Arc<UpstreamTls>>,
+}
+
+pub(super) fn upstream(socket: core::TransportSocket) -> Result<Upstream> {
+    let Some(any) = typed(socket)? else { return Ok(Upstream::default()) };
+    if type_name(&any) != PROXY_PROTOCOL {
+        return Ok(Upstream { tls: upstream_tls(&any)?, ..Upstream::default() });
+    }
+    let mut message: ProxyProtocolUpstreamTransport = unpack(&any, PROXY_PROTOCOL)?;
+    let mut config = take(&mut message.config).unwrap_or_default();
+    let version = match take(&mut config.version) {
+        0 => 1,
+        1 => 2,
+        _ => return Err(Invalid::new("is unknown")).at("config.version"),
+    };
+    nothing_else(&config).at("config")?;
+    let inner = take(&mut message.transport_socket).map(typed).transpose().at("transport_socket")?.flatten();
+    let tls = inner.map(|any| upstream_tls(&any)).transpose().at("transport_socket")?.flatten();
+    nothing_else(&message)?;
+    Ok(Upstream { proxy_protocol: Some(version), tls })
+}
+
 /// TLS to endpoints; `None` for plain text.
-pub(super) fn upstream(socket: core::TransportSocket) -> Result<Option<Arc<UpstreamTls>>> {
-    let Some(any) = typed(socket)? else { return Ok(None) };
-    if type_name(&any) == RAW {
+fn upstream_tls(any: &Any) -> Result<Option<Arc<UpstreamTls>>> {
+    if type_name(any) == RAW {
         return Ok(None);
     }
-    let mut message: tls::UpstreamTlsContext = unpack(&any, UPSTREAM)?;
+    let mut message: tls::UpstreamTlsContext = unpack(any, UPSTREAM)?;
     let common = common(take(&mut message.common_tls_context)).at("common_tls_context")?;
     let sni = take(&mut message.sni);
     nothing_else(&message)?;
@@ -92,7 +122,7 @@ pub(super) fn downstream(socket: core::TransportSocket) -> Result<Option<Arc<Dow
     })))
 }
 
-fn typed(socket: core::TransportSocket) -> Result<Option<envoy_types::pb::google::protobuf::Any>> {
+fn typed(socket: core::TransportSocket) -> Result<Option<Any>> {
     match socket.config_type {
         Some(core::transport_socket::ConfigType::TypedConfig(any)) => Ok(Some(any)),
         None if socket.name == "envoy.transport_sockets.raw_buffer" => Ok(None),
@@ -265,14 +295,12 @@ mod tests {
             ..Default::default()
         };
         let message = tls::UpstreamTlsContext { common_tls_context: Some(common), ..Default::default() };
-        let any = envoy_types::pb::google::protobuf::Any {
-            type_url: format!("type.googleapis.com/{UPSTREAM}"),
-            value: message.encode_to_vec(),
-        };
+        let any = Any { type_url: format!("type.googleapis.com/{UPSTREAM}"), value: message.encode_to_vec() };
         upstream(core::TransportSocket {
             name: "envoy.transport_sockets.tls".to_owned(),
             config_type: Some(core::transport_socket::ConfigType::TypedConfig(any)),
         })
+        .map(|upstream| upstream.tls)
     }
 
     #[test]
