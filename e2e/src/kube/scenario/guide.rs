@@ -24,6 +24,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("for image in pilot proxyv2", "needs a registry"),
     ("helm install istiod charts/istiod -n istio-system --wait --set global.hub", "needs a registry"),
     ("helm install istio-ingress charts/gateway", "needs the load balancer of AWS"),
+    ("helm upgrade istio-ingress charts/gateway -n istio-ingress --reuse", "needs a balancer that sends PROXY headers"),
     ("helm upgrade istio-base charts/base -n istio-system --set", "needs Istio's own istiod and proxies"),
     ("kubectl create secret generic cacerts", "needs the files of one's own authority"),
 ];
