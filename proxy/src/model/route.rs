@@ -9,7 +9,6 @@ use regex::bytes::Regex;
 
 use super::last_use::LastUse;
 use super::matcher::{FieldMatch, PathMatch, QueryMatch, StringMatch};
-use super::policy::Rbac;
 
 /// A route configuration of RDS.
 #[derive(Clone, Debug, Default)]
@@ -106,8 +105,6 @@ pub struct Route {
     pub fault: Option<Arc<FaultInjection>>,
     /// Cross-origin rules.
     pub cors: Option<Arc<Cors>>,
-    /// Policies that replace those of the connection on this route.
-    pub rbac: Option<Vec<Arc<Rbac>>>,
 }
 
 /// All must hold.

@@ -66,7 +66,7 @@ impl Open<'_> {
         prepare::prepare(head, self.conn, self.http, self.config.identity())?;
         let found = self.find(head).await;
         // Permission comes before everything that could tell a stranger what there is.
-        let policies = self.route.as_ref().and_then(|route| route.rbac.as_deref()).unwrap_or(&self.http.filters.rbac);
+        let policies = &self.http.filters.rbac;
         let subject = Subject { conn: self.conn, head: Some(head) };
         let (audited, permitted) = (authz::audited(policies, &subject), authz::check(policies, &subject));
         self.audited = audited;

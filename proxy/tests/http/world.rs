@@ -249,7 +249,6 @@ fn route() -> Route {
         edits: HeaderEdits::default(),
         fault: None,
         cors: None,
-        rbac: None,
     }
 }
 

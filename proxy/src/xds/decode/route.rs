@@ -114,7 +114,6 @@ fn route(mut message: rds::Route) -> Result<Route> {
         edits: header_edits!(message),
         fault: filters.remove("envoy.filters.http.fault").map(injection).transpose().at("typed_per_filter_config")?,
         cors: filters.remove("envoy.filters.http.cors").map(cors_policy).transpose().at("typed_per_filter_config")?,
-        rbac: None,
     };
     unknown_filters(&filters)?;
     // What names traces and statistics changes no answer.
