@@ -210,6 +210,33 @@ async fn what_does_not_exist_may_come_to_exist() {
 }
 
 #[tokio::test]
+async fn an_address_in_a_range_is_asked_for_by_its_port() {
+    const FORGE: &str = "outbound|22||forge.example.com";
+    let forge = |range: &str| {
+        format!(
+            "{SHOP}\n---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: forge}}\nspec: {{hosts: [forge.example.com], addresses: [{range}], ports: [{{number: 22, name: ssh, protocol: TCP}}], resolution: NONE}}\n"
+        )
+    };
+    let control = ControlPlane::start(&forge("198.51.100.0/25")).await;
+    let config = proxy(control.address, None);
+    let address: SocketAddr = ([198, 51, 100, 1], 22).into();
+    let ranges = |snapshot: &Snapshot| {
+        let listener = snapshot.listener_for(address)?.clone();
+        Some(listener.chains.iter().flat_map(|chain| chain.matches.destination.clone()).collect::<Vec<_>>())
+    };
+    config.listener(address).await.unwrap();
+    let known = until(&config, "led on", |snapshot| outbound(snapshot) == [FORGE]).await;
+    assert_eq!(ranges(&known).unwrap()[0].to_string(), "198.51.100.0/25");
+    control.edit(&forge("198.51.100.0/24"));
+    until(&config, "told of the range", |snapshot| {
+        ranges(snapshot).is_some_and(|ranges| ranges[0].to_string() == "198.51.100.0/24")
+    })
+    .await;
+    control.edit(SHOP);
+    until(&config, "without it", |snapshot| snapshot.listener_for(address).is_none()).await;
+}
+
+#[tokio::test]
 async fn an_edit_sends_what_it_changes() {
     let control = ControlPlane::start(&format!("{SHOP}\n---\n{SUBSETS}")).await;
     let config = proxy(control.address, None);

@@ -316,6 +316,49 @@ fn tls_without_addresses_is_known_by_its_server_name() {
 }
 
 #[test]
+fn every_address_of_a_range_is_the_services() {
+    let mesh = mesh(&format!(
+        "{OUTSIDE}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: forge}}
+spec:
+  hosts: [forge.example.com]
+  addresses: [198.51.100.0/25, 2001:db8:7::/48, 203.0.113.4/32]
+  ports: [{{number: 22, name: ssh, protocol: TCP}}, {{number: 443, name: tls, protocol: TLS}}]
+  location: MESH_EXTERNAL
+  resolution: NONE
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: annex}}
+spec:
+  hosts: [annex.example.com]
+  addresses: [198.51.100.64/26]
+  ports: [{{number: 22, name: ssh, protocol: TCP}}]
+  endpoints: [{{address: 192.0.2.99}}]
+  resolution: STATIC
+"
+    ));
+    let bytes_to = |address: &str| mesh.carry("productpage", address, Opening::Bytes);
+    for inside in ["198.51.100.1:22", "[2001:db8:7:1::9]:22", "203.0.113.4:22"] {
+        assert_eq!(bytes_to(inside), bytes("outbound|22||forge.example.com"), "{inside}");
+    }
+    assert_eq!(bytes_to("198.51.100.65:22"), bytes("outbound|22||annex.example.com"), "the narrowest range counts");
+    for outside in ["198.51.100.200:22", "[2001:db8:8::9]:22", "203.0.113.5:22", "198.51.100.1:23", "192.0.2.99:22"] {
+        assert_eq!(bytes_to(outside), bytes("BlackHoleCluster"), "{outside}");
+    }
+    let call = |address, name| mesh.carry("productpage", address, tls(name));
+    assert_eq!(call("198.51.100.1:443", "forge.example.com"), bytes("outbound|443||forge.example.com"));
+    assert_eq!(
+        call("203.0.113.9:443", "en.wikipedia.org"),
+        bytes("outbound|443||*.wikipedia.org"),
+        "by its name still"
+    );
+}
+
+#[test]
 fn tls_and_tcp_rules_lead_connections_of_applications() {
     let mesh = mesh(&format!(
         "{OUTSIDE}

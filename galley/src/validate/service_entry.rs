@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use mesh_types::Protocol;
 
 use super::Checker;
@@ -18,9 +19,9 @@ impl Checker<'_> {
         self.hosts(spec, resolved, &path.field("hosts"));
         self.entry_ports(spec, &path.field("ports"));
         for (index, address) in spec.addresses.iter().enumerate() {
-            if address.parse::<IpAddr>().is_err() {
-                let message = "is no IP address; ranges are not supported by this version";
-                self.error(Code::Unsupported, &path.field("addresses").index(index), message);
+            if address.parse::<IpAddr>().is_err() && address.parse::<IpNet>().is_err() {
+                let message = "is neither an IP address nor a range of them, such as 192.0.2.0/24";
+                self.error(Code::Invalid, &path.field("addresses").index(index), message);
             }
         }
         let endpoints = path.field("endpoints");

@@ -293,6 +293,13 @@ fn services_by_hand_must_make_sense() {
         ]
     );
     assert_eq!(
+        with("resolution: NONE, addresses: [10.0.0.1, 10.0.0.0/8, '2001:db8::/32', 10.0.0.0/33, all]"),
+        [
+            "spec.addresses[3]: is neither an IP address nor a range of them, such as 192.0.2.0/24",
+            "spec.addresses[4]: is neither an IP address nor a range of them, such as 192.0.2.0/24",
+        ]
+    );
+    assert_eq!(
         with("resolution: NONE, endpoints: [{address: 10.0.0.1}]"),
         ["spec.endpoints: mean nothing with resolution NONE, which goes where the client goes"]
     );

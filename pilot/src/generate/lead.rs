@@ -50,6 +50,14 @@ impl Lead {
         self
     }
 
+    /// The same for connections to these networks, where nothing was said of any.
+    pub(super) fn within(mut self, networks: &[IpNet]) -> Self {
+        if self.subnets.is_empty() {
+            self.subnets = networks.to_vec();
+        }
+        self
+    }
+
     /// True if it takes every connection.
     pub(super) fn takes_all(&self) -> bool {
         self.server_names.is_empty() && self.subnets.is_empty() && self.source.is_none()

@@ -30,9 +30,10 @@ pub(super) fn listeners(world: &World, proxy: &Proxy, seen: &Resources, resource
     let mut everywhere: BTreeSet<u16> = BTreeSet::new();
     for service in world.visible(proxy) {
         for port in &service.ports {
-            if port.protocol.is_http() || is_unaddressed(service) {
+            if port.protocol.is_http() || is_unaddressed(service) || !service.ranges.is_empty() {
                 everywhere.insert(port.number);
-            } else {
+            }
+            if !port.protocol.is_http() && !is_unaddressed(service) {
                 bytes(world, proxy, service, port, resources);
             }
         }
@@ -237,64 +238,65 @@ fn about(service: &Service, port: &Port) -> String {
 /// True for a service that is not called at addresses that are known: by name alone.
 fn is_unaddressed(service: &Service) -> bool {
     let known = matches!(service.resolution, Resolution::Endpoints | Resolution::Headless);
-    service.addresses.is_empty() && !known && !service.alias
+    service.addresses.is_empty() && service.ranges.is_empty() && !known && !service.alias
 }
 
-/// A port on every address: HTTP, which tells by its authority whom it is for, TLS, which tells by its server name, and
-/// whatever else is called there.
+/// A port on every address: HTTP, which tells by its authority whom it is for, TLS, which tells by its server name, what
+/// goes to ranges of addresses, and whatever else is called there.
 struct Everywhere<'a> {
     world: &'a World,
     proxy: &'a Proxy,
     port: u16,
     /// Some service declares the port as HTTP.
     http: bool,
-    /// TLS by server name.
-    named: Vec<Lead>,
+    /// TLS by server name, and bytes by ranges of addresses.
+    some: Vec<Lead>,
     /// Bytes to the only service that could be meant. Of two nobody could tell which.
     bytes: Vec<Lead>,
-    /// The services that are called by name alone.
-    unaddressed: Vec<&'a Service>,
+    /// The services that are not called at single addresses.
+    services: Vec<&'a Service>,
 }
 
 impl<'a> Everywhere<'a> {
     fn of(world: &'a World, proxy: &'a Proxy, port: u16) -> Self {
-        let (named, bytes, unaddressed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut found = Self { world, proxy, port, http: false, named, bytes, unaddressed };
-        let mut services = 0;
+        let (some, bytes, services) = (Vec::new(), Vec::new(), Vec::new());
+        let mut found = Self { world, proxy, port, http: false, some, bytes, services };
+        let mut called_by_name = 0;
         for service in world.at_port(port).filter(|service| world.sees(proxy, service)) {
             for one in service.ports.iter().filter(|one| one.number == port) {
                 if one.protocol.is_http() {
                     found.http = true;
                     continue;
                 }
-                if !is_unaddressed(service) {
+                if !is_unaddressed(service) && service.ranges.is_empty() {
                     continue;
                 }
-                found.unaddressed.push(service);
-                if one.protocol.is_tls() {
-                    found
-                        .named
-                        .extend(leads(world, proxy, service, one).into_iter().map(|lead| lead.named(&service.host)));
+                found.services.push(service);
+                let leads = leads(world, proxy, service, one);
+                if !service.ranges.is_empty() {
+                    found.some.extend(leads.into_iter().map(|lead| lead.within(&service.ranges)));
+                } else if one.protocol.is_tls() {
+                    found.some.extend(leads.into_iter().map(|lead| lead.named(&service.host)));
                 } else {
-                    services += 1;
-                    found.bytes = leads(world, proxy, service, one);
+                    called_by_name += 1;
+                    found.bytes = leads;
                 }
             }
         }
-        if services > 1 {
+        if called_by_name > 1 {
             found.bytes.clear();
         }
-        found.named = lead::distinct(found.named);
+        found.some = lead::distinct(found.some);
         found
     }
 
     /// The hosts that decide where its connections lead.
     fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.unaddressed.iter().map(|service| &*service.host)
+        self.services.iter().map(|service| &*service.host)
     }
 
     fn is_needed(&self) -> bool {
-        self.http || !self.named.is_empty() || !self.bytes.is_empty()
+        self.http || !self.some.is_empty() || !self.bytes.is_empty()
     }
 
     fn message(&self) -> lds::Listener {
@@ -304,7 +306,7 @@ impl<'a> Everywhere<'a> {
             chains.push(spoken(self.world, &name, self.port.to_string()));
         }
         let (all, some): (Vec<&Lead>, Vec<&Lead>) =
-            self.named.iter().chain(&self.bytes).partition(|lead| lead.takes_all());
+            self.some.iter().chain(&self.bytes).partition(|lead| lead.takes_all());
         chains.extend(some.iter().map(|lead| lead.chain(&self.world.mesh)));
         let rest = all.first().map(|lead| lead.chain(&self.world.mesh));
         let inspectors = if self.http { &[TLS_INSPECTOR, HTTP_INSPECTOR][..] } else { &[TLS_INSPECTOR] };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use galley::api::{self, MeshConfig};
 use galley::{Key, Object, Objects};
 use imbl::OrdMap;
+use ipnet::IpNet;
 use mesh_types::Protocol;
 
 use super::instances::{Instance, Registry};
@@ -19,6 +20,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) namespace: String,
     pub(crate) addresses: Vec<IpAddr>,
+    /// Every address in these is its, too.
+    pub(crate) ranges: Vec<IpNet>,
     pub(crate) ports: Vec<Port>,
     /// It is outside the mesh.
     pub(crate) external: bool,
@@ -209,6 +212,7 @@ impl Services {
             name: key.name.to_string(),
             namespace: key.namespace.to_string(),
             addresses: Vec::new(),
+            ranges: target.map(|target| target.ranges.clone()).unwrap_or_default(),
             ports: target.map_or_else(|| declared.collect(), |target| target.ports.clone()),
             external: target.is_none_or(|target| target.external),
             resolution: target.map_or(Resolution::Dns, |target| target.resolution),
@@ -223,8 +227,9 @@ impl Services {
 
 impl Service {
     /// Where a port can be called: at the service's addresses, or at its instances' if it has none but they are known.
+    /// Ranges aside.
     pub(crate) fn called_at(&self, port: &Port) -> Vec<IpAddr> {
-        if self.alias || !self.addresses.is_empty() {
+        if self.alias || !self.addresses.is_empty() || !self.ranges.is_empty() {
             return self.addresses.clone();
         }
         match self.resolution {
@@ -256,6 +261,9 @@ impl Service {
         self.addresses.extend(other.addresses);
         self.addresses.sort_unstable();
         self.addresses.dedup();
+        self.ranges.extend(other.ranges);
+        self.ranges.sort_unstable();
+        self.ranges.dedup();
         self.subject_alt_names.extend(other.subject_alt_names);
     }
 }
@@ -318,6 +326,7 @@ fn from_kubernetes(
         name: key.name.to_string(),
         namespace: key.namespace.to_string(),
         addresses,
+        ranges: Vec::new(),
         ports: ports.collect(),
         external: false,
         resolution: if spec.cluster_ip == "None" { Resolution::Headless } else { Resolution::Endpoints },
@@ -347,11 +356,17 @@ fn from_entry(
             .unwrap_or_else(|| Protocol::of_port(port.number, &port.name, None, "TCP")),
         instances: registry.of_entry(&object.meta.namespace, spec, host, port),
     });
+    let said = spec
+        .addresses
+        .iter()
+        .filter_map(|address| address.parse::<IpAddr>().map(IpNet::from).or_else(|_| address.parse::<IpNet>()).ok());
+    let (single, ranges): (Vec<IpNet>, Vec<IpNet>) = said.partition(|one| one.prefix_len() == one.max_prefix_len());
     Service {
         host: host.into(),
         name: host.to_owned(),
         namespace: object.meta.namespace.to_string(),
-        addresses: spec.addresses.iter().filter_map(|address| address.parse().ok()).collect(),
+        addresses: single.into_iter().map(|one| one.addr()).collect(),
+        ranges: ranges.into_iter().map(|range| range.trunc()).collect(),
         ports: ports.filter(|port| port.protocol != Protocol::Udp).collect(),
         external: spec.location == api::Location::MeshExternal,
         resolution: match spec.resolution {
