@@ -430,7 +430,8 @@ fn section<T: Message + prost::Name + Default>(answer: &ads::DiscoveryResponse) 
 /// A message of any type as JSON.
 fn told(any: Option<Any>) -> serde_json::Value {
     let any = any.unwrap();
-    let mut told = weft_proto::envoy::json(any.type_url.rsplit('/').next().unwrap(), &any.value).unwrap();
+    let mut told =
+        weft_proto::envoy::Messages::read().json(any.type_url.rsplit('/').next().unwrap(), &any.value).unwrap();
     told["@type"] = any.type_url.into();
     told
 }

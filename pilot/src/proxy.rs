@@ -129,16 +129,17 @@ pub(crate) fn text_of<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
     }
 }
 
-/// `gatewayTopology` of the proxy's own `ProxyConfig`, which Istio's agents tell as well. What cannot be understood
-/// counts for nothing: the injector refuses it.
+/// `gatewayTopology` of the proxy's own `ProxyConfig`, which Istio's agents tell as well. If it cannot be understood
+/// nothing stands before the proxy, whatever the mesh says: nobody is trusted by mistake.
 fn topology(node: &Node) -> Option<GatewayTopology> {
     let Kind::StructValue(config) = node.metadata.as_ref()?.fields.get("PROXY_CONFIG")?.kind.as_ref()? else {
         return None;
     };
     let said = json(config.fields.get("gatewayTopology")?).to_string();
-    GatewayTopology::parse(&said)
-        .inspect_err(|wrong| tracing::warn!(proxy = node.id, "PROXY_CONFIG: gatewayTopology: {wrong}"))
-        .ok()
+    Some(GatewayTopology::parse(&said).unwrap_or_else(|wrong| {
+        tracing::warn!(proxy = node.id, "PROXY_CONFIG: gatewayTopology: {wrong}");
+        GatewayTopology::default()
+    }))
 }
 
 /// A value of a node's metadata as JSON, in which numbers without a fraction are whole ones.
@@ -191,7 +192,8 @@ mod tests {
         assert_eq!(topology.num_trusted_proxies, Some(2));
         assert!(topology.proxy_protocol.is_some());
         for wrong in [structure([("proxies", Kind::BoolValue(true))]), Kind::ListValue(ListValue::default())] {
-            assert_eq!(Proxy::from_node(&node(wrong)).unwrap().said_topology, None);
+            let nothing = Some(Arc::default());
+            assert_eq!(Proxy::from_node(&node(wrong)).unwrap().said_topology, nothing, "not what the mesh says");
         }
     }
 }

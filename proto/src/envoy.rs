@@ -5,4 +5,5 @@ mod table;
 mod well_known;
 mod wire;
 
-pub use json::{Unreadable, json};
+pub use json::Unreadable;
+pub use table::Messages;

@@ -64,7 +64,7 @@ fn holds(condition: &Condition, subject: &Subject<'_>) -> bool {
         Condition::Authenticated(Some(test)) => {
             conn.tls.as_ref().is_some_and(|tls| tls.uri_sans().iter().any(|uri| test.matches(uri.as_bytes())))
         }
-        Condition::DirectRemoteIp(net) => contains(net, conn.peer.ip()),
+        Condition::DirectRemoteIp(net) => contains(net, conn.direct_peer().ip()),
         Condition::RemoteIp(net) => contains(net, original_client(subject)),
         Condition::DestinationIp(net) => contains(net, conn.destination.ip()),
         Condition::DestinationPorts(first, last) => (*first..=*last).contains(&conn.destination.port()),
@@ -123,6 +123,20 @@ mod tests {
         assert_eq!(ask(&deny, Some(reviews)), Err("rbac_access_denied_matched_policy[d]".into()));
         assert_eq!(ask(&deny, None), Ok(()));
         assert!(ask(&[rbac(PolicyAction::Allow, "a", Condition::Any), deny[0].clone()], Some(reviews)).is_err());
+    }
+
+    /// `ipBlocks` are about the connection, `remoteIpBlocks` about the caller.
+    #[test]
+    fn a_header_changes_who_calls_and_not_where_the_connection_is_from() {
+        use crate::conn::Announced;
+        let announced = Announced { by: ([10, 0, 0, 9], 1).into(), to: ([10, 0, 0, 1], 80).into() };
+        let told = ConnInfo { announced: Some(Box::new(announced)), peer: ([192, 0, 2, 7], 2).into(), ..conn(None) };
+        let (balancer, caller): (IpNet, IpNet) = ("10.0.0.9/32".parse().unwrap(), "192.0.2.7/32".parse().unwrap());
+        let is = |conn: &ConnInfo, condition: &Condition| holds(condition, &Subject { conn, head: None });
+        let direct = [balancer, caller].map(|net| is(&told, &Condition::DirectRemoteIp(net)));
+        let remote = [balancer, caller].map(|net| is(&told, &Condition::RemoteIp(net)));
+        assert_eq!((direct, remote), ([true, false], [false, true]));
+        assert!(is(&conn(None), &Condition::DirectRemoteIp("10.0.0.7/32".parse().unwrap())), "nobody told of it");
     }
 
     #[test]

@@ -17,8 +17,10 @@ pub struct ConnInfo {
     pub kind: ListenerKind,
     /// The listener that took it.
     pub listener: Name,
-    /// The peer's address.
+    /// The peer's address, or the one that a PROXY header names.
     pub peer: SocketAddr,
+    /// Set if a PROXY header did.
+    pub announced: Option<Box<Announced>>,
     /// Our address on this connection.
     pub local: SocketAddr,
     /// Where the peer meant to go: the address before redirection, or `local` if there was none.
@@ -33,6 +35,15 @@ pub struct ConnInfo {
     pub peer_workload: OnceCell<Arc<PeerWorkload>>,
     /// What was worked out for its earlier requests.
     pub memo: Memo,
+}
+
+/// A connection about which a PROXY header told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Who sent the header: whose address the connection itself has.
+    pub by: SocketAddr,
+    /// Where the caller went, by the header.
+    pub to: SocketAddr,
 }
 
 /// What is the same for most requests of a connection.
@@ -76,6 +87,7 @@ impl ConnInfo {
             kind,
             listener,
             peer,
+            announced: None,
             local: destination,
             destination,
             sni: None,
@@ -84,6 +96,11 @@ impl ConnInfo {
             peer_workload: OnceCell::new(),
             memo: Memo::default(),
         }
+    }
+
+    /// The address that the connection itself comes from, whatever a header tells (Envoy's `direct_remote_ip`).
+    pub(crate) fn direct_peer(&self) -> SocketAddr {
+        self.announced.as_ref().map_or(self.peer, |announced| announced.by)
     }
 
     /// The peer's verified identity, if mutual TLS was used.

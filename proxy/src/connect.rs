@@ -65,7 +65,8 @@ async fn open(
     let socket = plain(cluster, endpoint.address).await.map_err(|error| failed(&error))?;
     let mut stream = Stream::plain(socket);
     if let Some(version) = cluster.proxy_protocol {
-        let header = proxy_header::write(version, conn.peer, conn.destination);
+        let to = conn.announced.as_ref().map_or(conn.destination, |announced| announced.to);
+        let header = proxy_header::write(version, conn.peer, to);
         stream.write_all(&header).await.map_err(|error| failed(&error))?;
     }
     match settings(cluster, endpoint) {

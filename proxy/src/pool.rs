@@ -149,7 +149,7 @@ pub(crate) async fn client(
     let overflow = || Fault::new(Cause::Overflow, Step::Connect).because("too many wait (max_pending_requests)");
     let _pending = pick.upstream().breakers().try_pending().ok_or_else(overflow)?;
     let slot = loop {
-        if let Some(slot) = pool.slot(pick.upstream().breakers(), http2) {
+        if let Some(slot) = pool.slot(pick.upstream().breakers(), http2 && config.requests_per_connection() != 1) {
             break slot;
         }
         pool.open.freed.notified().await;
@@ -214,10 +214,10 @@ impl HostPool {
         Box::new(h2::Client::new(link.clone(), is_last))
     }
 
-    /// Leave to open a connection.
-    fn slot(&self, breakers: &Breakers, http2: bool) -> Option<Slot> {
-        // One HTTP/2 connection at a time: most likely it is enough.
-        if http2 && self.open.opening.get() > 0 {
+    /// Leave to open a connection, which others may wait for as well if it is `shared`.
+    fn slot(&self, breakers: &Breakers, shared: bool) -> Option<Slot> {
+        // One at a time: most likely it is enough for all.
+        if shared && self.open.opening.get() > 0 {
             return None;
         }
         if let Some(permit) = breakers.try_connection() {

@@ -17,7 +17,22 @@ pub(crate) enum Header {
     /// The beginning of a header.
     More,
     /// A header of so many bytes, and who calls by it: nobody if its sender speaks for itself.
-    Whole(usize, Option<SocketAddr>),
+    Whole(usize, Option<Caller>),
+}
+
+/// Who calls, and whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+}
+
+impl Caller {
+    /// Addresses that somebody can have, as Envoy asks for.
+    fn new(from: SocketAddr, to: SocketAddr) -> Option<Self> {
+        let anybody = |ip: IpAddr| ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        (!anybody(from.ip()) && !anybody(to.ip())).then_some(Self { from, to })
+    }
 }
 
 /// Reads the header at the beginning of a connection, of either version.
@@ -39,25 +54,26 @@ fn read_text(bytes: &[u8]) -> Result<Header, &'static str> {
     };
     let line = std::str::from_utf8(&window[..end]).map_err(|_| "its PROXY header is no text")?;
     let words: Vec<&str> = line.split(' ').collect();
-    let source = match words[..] {
-        ["PROXY", "UNKNOWN", ..] => None,
-        ["PROXY", "TCP4", from, to, port, to_port] => source::<Ipv4Addr>([from, to], [port, to_port]),
-        ["PROXY", "TCP6", from, to, port, to_port] => source::<Ipv6Addr>([from, to], [port, to_port]),
+    let caller = match words[..] {
+        ["PROXY", "UNKNOWN", ..] => return Ok(Header::Whole(end + 2, None)),
+        ["PROXY", "TCP4", from, to, port, to_port] => {
+            address::<Ipv4Addr>(from, port).zip(address::<Ipv4Addr>(to, to_port))
+        }
+        ["PROXY", "TCP6", from, to, port, to_port] => {
+            address::<Ipv6Addr>(from, port).zip(address::<Ipv6Addr>(to, to_port))
+        }
         _ => return Err("its PROXY header tells of no addresses of TCP"),
     };
-    match (source, words[1]) {
-        (None, "TCP4" | "TCP6") => Err("its PROXY header has no valid addresses"),
-        (source, _) => Ok(Header::Whole(end + 2, source)),
-    }
+    let caller = caller.and_then(|(from, to)| Caller::new(from, to)).ok_or(NOBODY)?;
+    Ok(Header::Whole(end + 2, Some(caller)))
 }
 
-/// The first of two addresses, if both are valid.
-fn source<Ip: std::str::FromStr + Into<IpAddr>>(ips: [&str; 2], ports: [&str; 2]) -> Option<SocketAddr> {
-    let [from, to] = ips.map(|ip| ip.parse::<Ip>().ok());
-    // A number may have no sign.
-    let [port, to_port] = ports.map(|port| port.parse::<u16>().ok().filter(|_| !port.starts_with('+')));
-    to.zip(to_port)?;
-    Some(SocketAddr::new(from?.into(), port?))
+const NOBODY: &str = "its PROXY header has no valid addresses";
+
+fn address<Ip: std::str::FromStr + Into<IpAddr>>(ip: &str, port: &str) -> Option<SocketAddr> {
+    // A number has no sign.
+    let port = port.parse().ok().filter(|_| !port.starts_with('+'))?;
+    Some(SocketAddr::new(ip.parse::<Ip>().ok()?.into(), port))
 }
 
 fn read_binary(bytes: &[u8]) -> Result<Header, &'static str> {
@@ -70,27 +86,26 @@ fn read_binary(bytes: &[u8]) -> Result<Header, &'static str> {
         return Err("its PROXY header is of no known version");
     }
     let Some(body) = bytes.get(BINARY..whole) else { return Ok(Header::More) };
-    let source = match (version, family) {
+    let caller = match (version, family) {
         // Sent by the proxy for itself, or of somebody it cannot name.
-        (0x20, _) | (_, 0x00) => None,
-        (_, 0x11) => Some(address::<4>(body, 8)),
-        (_, 0x21) => Some(address::<16>(body, 32)),
+        (0x20, _) | (_, 0x00) => return Ok(Header::Whole(whole, None)),
+        (_, 0x11) => addresses::<4>(body),
+        (_, 0x21) => addresses::<16>(body),
         _ => return Err("its PROXY header tells of no addresses of TCP"),
     };
-    match source {
-        Some(None) => Err("its PROXY header is too short for its addresses"),
-        source => Ok(Header::Whole(whole, source.flatten())),
-    }
+    Ok(Header::Whole(whole, Some(caller.ok_or(NOBODY)?)))
 }
 
-/// The first address and, behind both, its port.
-fn address<const N: usize>(body: &[u8], ports: usize) -> Option<SocketAddr>
+/// Two addresses, and behind them their ports.
+fn addresses<const N: usize>(body: &[u8]) -> Option<Caller>
 where
     IpAddr: From<[u8; N]>,
 {
-    let ip: [u8; N] = *body.first_chunk()?;
-    let [high, low, ..]: [u8; 4] = *body.get(ports..)?.first_chunk()?;
-    Some(SocketAddr::new(ip.into(), u16::from_be_bytes([high, low])))
+    let (from, rest): (&[u8; N], _) = body.split_first_chunk()?;
+    let (to, rest): (&[u8; N], _) = rest.split_first_chunk()?;
+    let [from_high, from_low, to_high, to_low] = *rest.first_chunk()?;
+    let address = |ip: &[u8; N], port| SocketAddr::new((*ip).into(), u16::from_be_bytes(port));
+    Caller::new(address(from, [from_high, from_low]), address(to, [to_high, to_low]))
 }
 
 /// The header of this version for a connection from `source` to `destination`. Version 1 unless it is 2.
@@ -150,12 +165,12 @@ mod tests {
     const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 
     /// Whether every shorter part of a header asks for more, and the whole is read with what follows.
-    fn is_read(header: &[u8], source: Option<SocketAddr>) {
+    fn is_read(header: &[u8], caller: Option<Caller>) {
         for length in 0..header.len() {
             assert_eq!(read(&header[..length]), Ok(Header::More), "{}", header[..length].escape_ascii());
         }
         let followed = [header, b"GET / HTTP/1.1\r\n"].concat();
-        assert_eq!(read(&followed), Ok(Header::Whole(header.len(), source)), "{}", header.escape_ascii());
+        assert_eq!(read(&followed), Ok(Header::Whole(header.len(), caller)), "{}", header.escape_ascii());
     }
 
     #[test]
@@ -164,7 +179,7 @@ mod tests {
             let source: SocketAddr = source.parse().unwrap();
             let to = if source.is_ipv4() { LOCAL } else { SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 80) };
             for version in [1, 2] {
-                is_read(&write(version, source, to), Some(source));
+                is_read(&write(version, source, to), Some(Caller { from: source, to }));
             }
         }
     }
@@ -182,10 +197,11 @@ mod tests {
 
     #[test]
     fn what_it_tells_besides_is_passed_over() {
-        let mut header = write(2, ([10, 0, 0, 1], 7).into(), LOCAL);
+        let from = ([10, 0, 0, 1], 7).into();
+        let mut header = write(2, from, LOCAL);
         header.extend([0x04, 0, 1, 0]);
         header[15] += 4;
-        is_read(&header, Some(([10, 0, 0, 1], 7).into()));
+        is_read(&header, Some(Caller { from, to: LOCAL }));
     }
 
     #[test]
@@ -198,6 +214,8 @@ mod tests {
             "PROXY TCP4 10.0.0.1 10.0.0.2 1 65536\r\n",
             "PROXY TCP4 10.0.0.1 10.0.0.2 +1 2\r\n",
             "PROXY TCP4 ::1 ::1 1 2\r\n",
+            "PROXY TCP4 0.0.0.0 10.0.0.2 1 2\r\n",
+            "PROXY TCP6 ff02::1 ::1 1 2\r\n",
             "PROXY TCP6 ::1 10.0.0.2 1 2\r\n",
             "PROXY TCP4 10.0.0.1 10.0.0.2 1 2 3\r\n",
             &long,

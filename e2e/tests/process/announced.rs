@@ -95,7 +95,7 @@ async fn each_request_goes_over_a_connection_that_names_its_caller() {
         let header = format!("PROXY TCP4 {caller} 127.0.0.1 9 80\r\n");
         socket.write_all((header + GET).as_bytes()).await.unwrap();
         let (head, mut served) = request(&origin).await;
-        assert!(head.starts_with(&format!("PROXY TCP4 {caller} 127.0.0.1 9 18121\r\nGET / ")), "{head}");
+        assert!(head.starts_with(&format!("PROXY TCP4 {caller} 127.0.0.1 9 80\r\nGET / ")), "{head}");
         served.write_all(OK).await.unwrap();
         // It is not kept for another.
         let mut more = Vec::new();
@@ -117,7 +117,7 @@ async fn bytes_are_announced_in_binary_form() {
     let (mut served, _) = within(origin.accept()).await.unwrap();
     let mut seen = [0; 33];
     within(served.read_exact(&mut seen)).await.unwrap();
-    let expected = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\x7f\x00\x00\x01\x01\x02\x46\xcahello";
+    let expected = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\x7f\x00\x00\x01\x01\x02\x00\x50hello";
     assert_eq!(seen.escape_ascii().to_string(), expected.escape_ascii().to_string());
     process.end().await.unwrap();
 }

@@ -332,6 +332,20 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
+metadata: {{name: pages}}
+spec:
+  hosts: [pages.example.com]
+  addresses: [198.51.100.0/25]
+  ports: [{{number: 443, name: tls, protocol: TLS}}]
+  resolution: NONE
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: another-name}}
+spec: {{type: ExternalName, externalName: forge.example.com}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
 metadata: {{name: annex}}
 spec:
   hosts: [annex.example.com]
@@ -350,7 +364,10 @@ spec:
         assert_eq!(bytes_to(outside), bytes("BlackHoleCluster"), "{outside}");
     }
     let call = |address, name| mesh.carry("productpage", address, tls(name));
-    assert_eq!(call("198.51.100.1:443", "forge.example.com"), bytes("outbound|443||forge.example.com"));
+    for host in ["forge.example.com", "pages.example.com"] {
+        assert_eq!(call("198.51.100.1:443", host), bytes(&format!("outbound|443||{host}")), "by range and name");
+    }
+    assert_eq!(call("198.51.100.1:443", "example.org"), bytes("BlackHoleCluster"));
     assert_eq!(
         call("203.0.113.9:443", "en.wikipedia.org"),
         bytes("outbound|443||*.wikipedia.org"),

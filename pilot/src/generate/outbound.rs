@@ -272,14 +272,14 @@ impl<'a> Everywhere<'a> {
                     continue;
                 }
                 found.services.push(service);
-                let leads = leads(world, proxy, service, one);
-                if !service.ranges.is_empty() {
-                    found.some.extend(leads.into_iter().map(|lead| lead.within(&service.ranges)));
-                } else if one.protocol.is_tls() {
-                    found.some.extend(leads.into_iter().map(|lead| lead.named(&service.host)));
+                let leads = leads(world, proxy, service, one).into_iter().map(|lead| lead.within(&service.ranges));
+                if one.protocol.is_tls() {
+                    found.some.extend(leads.map(|lead| lead.named(&service.host)));
+                } else if !service.ranges.is_empty() {
+                    found.some.extend(leads);
                 } else {
                     called_by_name += 1;
-                    found.bytes = leads;
+                    found.bytes = leads.collect();
                 }
             }
         }

@@ -212,7 +212,7 @@ impl Services {
             name: key.name.to_string(),
             namespace: key.namespace.to_string(),
             addresses: Vec::new(),
-            ranges: target.map(|target| target.ranges.clone()).unwrap_or_default(),
+            ranges: Vec::new(),
             ports: target.map_or_else(|| declared.collect(), |target| target.ports.clone()),
             external: target.is_none_or(|target| target.external),
             resolution: target.map_or(Resolution::Dns, |target| target.resolution),

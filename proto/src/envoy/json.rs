@@ -6,7 +6,7 @@ use prost::Message as _;
 use prost_types::Any;
 use serde_json::{Map, Value, json};
 
-use super::table::{Field, Kind, Label, Message, Table};
+use super::table::{Field, Kind, Label, Message, Messages};
 use super::well_known;
 use super::wire::{self, Form, Wire};
 
@@ -27,20 +27,22 @@ pub enum Unreadable {
     TooDeep(&'static str),
 }
 
-/// The message of the type `name`, such as `envoy.config.cluster.v3.Cluster`, as JSON. Fields that are not set are not
-/// there, nor are those that the type has not. In it a message of any type that no configuration has is told by its bytes.
-///
-/// # Errors
-/// If the type is unknown, or `bytes` is no message of it.
-pub fn json(name: &str, bytes: &[u8]) -> Result<Value, Unreadable> {
-    let table = Table::read();
-    let message = table.message(name).ok_or_else(|| Unreadable::Unknown(name.to_owned()))?;
-    Reader { table: &table, message, left: DEEPEST }.message(bytes)
+impl Messages {
+    /// The message of the type `name`, such as `envoy.config.cluster.v3.Cluster`, as JSON. Fields that are not set are
+    /// not there, nor are those that the type has not. In it a message of any type that no configuration has is told by
+    /// its bytes.
+    ///
+    /// # Errors
+    /// If the type is unknown, or `bytes` is no message of it.
+    pub fn json(&self, name: &str, bytes: &[u8]) -> Result<Value, Unreadable> {
+        let message = self.message(name).ok_or_else(|| Unreadable::Unknown(name.to_owned()))?;
+        Reader { table: self, message, left: DEEPEST }.message(bytes)
+    }
 }
 
 /// Reads messages of one type, so many messages deep.
 struct Reader<'a> {
-    table: &'a Table,
+    table: &'a Messages,
     message: &'a Message,
     left: u32,
 }
@@ -89,9 +91,15 @@ impl<'a> Reader<'a> {
                 }
             }
             Label::Map => {
-                let entry = self.value(field.kind, wire)?;
-                let key = entry["key"].as_str().map_or_else(|| entry["key"].to_string(), str::to_owned);
-                member.or_insert_with(|| json!({}))[key] = entry["value"].clone();
+                let mut entry = self.value(field.kind, wire)?;
+                // What an entry does not say is the default of its type.
+                let part = |entry: &mut Value, number: u32, name| match entry[name].take() {
+                    Value::Null => self.default_in(field.kind, number),
+                    said => said,
+                };
+                let (key, value) = (part(&mut entry, 1, "key"), part(&mut entry, 2, "value"));
+                let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+                member.or_insert_with(|| json!({}))[key] = value;
             }
         }
         Ok(())
@@ -108,6 +116,24 @@ impl<'a> Reader<'a> {
             all.push(self.value(kind, wire)?);
         }
         Ok(all)
+    }
+
+    /// The default of a field of this message.
+    fn default_in(&self, message: Kind, number: u32) -> Value {
+        let Kind::Message(place) = message else { return Value::Null };
+        let field = self.table.message_at(place).and_then(|message| message.fields.get(&number));
+        match field.map(|field| field.kind) {
+            Some(Kind::String | Kind::Bytes) => "".into(),
+            Some(Kind::Bool) => false.into(),
+            Some(Kind::Int64 | Kind::Uint64 | Kind::Fixed64 | Kind::Sfixed64 | Kind::Sint64) => "0".into(),
+            Some(Kind::Enum(place)) => self.table.value_of(place, 0).into(),
+            Some(Kind::Message(place)) => {
+                let name = self.table.message_at(place).map_or("", |message| message.name);
+                well_known::form(name, Map::new())
+            }
+            Some(_) => 0.into(),
+            None => Value::Null,
+        }
     }
 
     /// Numbers of 64 bits are text, for JSON's readers have not so many.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 static TABLE: &str = include_str!(concat!(env!("OUT_DIR"), "/envoy.table"));
 
-/// The table, read. It borrows from the program, and is small enough to be made for each use.
-pub(super) struct Table {
+/// What the messages of a configuration look like. It is made in well under a millisecond, and for each use: most
+/// processes never ask.
+pub struct Messages {
     messages: Vec<Message>,
     enums: Vec<HashMap<i32, &'static str>>,
     by_name: HashMap<&'static str, usize>,
@@ -52,8 +53,9 @@ pub(super) enum Kind {
     Sint64,
 }
 
-impl Table {
-    pub(super) fn read() -> Self {
+impl Messages {
+    /// Reads the table.
+    pub fn read() -> Self {
         let mut table = Self { messages: Vec::new(), enums: Vec::new(), by_name: HashMap::new() };
         for line in TABLE.lines() {
             table.add(line).unwrap_or_else(|| unreachable!("the build writes no such line: {line}"));

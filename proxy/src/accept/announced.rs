@@ -1,12 +1,12 @@
 //! Connections that something before us has taken first, and tells who calls.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::proxy_header::{self, Header};
+use crate::proxy_header::{self, Caller, Header};
+use crate::worker::Worker;
 
 /// A header takes no longer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -16,7 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// In words, if no header comes.
-pub(super) async fn caller(socket: &mut TcpStream, early: &mut Vec<u8>) -> Result<Option<SocketAddr>, String> {
+pub(super) async fn caller(
+    worker: &Worker,
+    socket: &mut TcpStream,
+    early: &mut Vec<u8>,
+) -> Result<Option<Caller>, String> {
     let reading = async {
         loop {
             if let Header::Whole(length, caller) = proxy_header::read(early)? {
@@ -28,6 +32,11 @@ pub(super) async fn caller(socket: &mut TcpStream, early: &mut Vec<u8>) -> Resul
             }
         }
     };
-    let read = tokio::time::timeout(PATIENCE, reading).await;
-    read.unwrap_or_else(|_| Err(format!("no PROXY header came within {} s", PATIENCE.as_secs())))
+    tokio::select! {
+        biased;
+        read = tokio::time::timeout(PATIENCE, reading) => {
+            read.unwrap_or_else(|_| Err(format!("no PROXY header came within {} s", PATIENCE.as_secs())))
+        }
+        () = worker.drain.closing() => Err("no PROXY header had come when the proxy was told to end".to_owned()),
+    }
 }

@@ -16,7 +16,7 @@ use super::original;
 use super::sniff::{self, Sniffed};
 use crate::authz::{self, Subject};
 use crate::carrier;
-use crate::conn::{ConnInfo, PeerTls};
+use crate::conn::{Announced, ConnInfo, PeerTls};
 use crate::http::{self, Live};
 use crate::model::{DownstreamTls, FilterChain, Listener, ListenerKind, Snapshot, Terminal, Transport};
 use crate::stream::Stream;
@@ -127,11 +127,14 @@ async fn take(
     let (snapshot, listener) = redirected(worker, snapshot, captured, destination).await?;
     worker.config.touch(&listener.last_use);
     let mut early = Vec::with_capacity(FIRST_BYTES);
-    let peer = match listener.inspect.proxy_protocol {
-        true => announced::caller(&mut socket, &mut early).await?.unwrap_or(peer),
-        false => peer,
+    let caller = match listener.inspect.proxy_protocol {
+        true => announced::caller(worker, &mut socket, &mut early).await?,
+        false => None,
     };
-    let mut conn = ConnInfo { local, ..ConnInfo::new(listener.kind, listener.name.clone(), peer, destination) };
+    let announced = caller.map(|caller| Box::new(Announced { by: peer, to: caller.to }));
+    let peer = caller.map_or(peer, |caller| caller.from);
+    let conn = ConnInfo::new(listener.kind, listener.name.clone(), peer, destination);
+    let mut conn = ConnInfo { local, announced, ..conn };
     let mut facts =
         Facts { destination, source: peer.ip(), transport: Transport::Raw, server_name: None, protocols: Vec::new() };
     if listener.inspect.tls || listener.inspect.http {

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mesh_types::{Locality, Name};
 use serde_json::{Value, json};
-use weft_proto::envoy;
+use weft_proto::envoy::Messages;
 
 use crate::config::Node;
 use crate::model::{EndpointHealth, EndpointSet, Resource, SecretName, Snapshot, TlsSecrets, Type};
@@ -19,11 +19,12 @@ pub(super) use asked::Asked;
 /// The sections of `/config_dump`, each of which says of which type it is. Keys are in none.
 pub fn configs(snapshot: &Snapshot, node: &Node) -> Vec<Value> {
     let version = snapshot.version.to_string();
+    let dump = Dump { snapshot, messages: Messages::read() };
     vec![
-        section("ClustersConfigDump", json!({"version_info": version, "dynamic_active_clusters": clusters(snapshot)})),
-        section("EndpointsConfigDump", json!({"dynamic_endpoint_configs": endpoints(snapshot)})),
-        section("ListenersConfigDump", json!({"version_info": version, "dynamic_listeners": listeners(snapshot)})),
-        section("RoutesConfigDump", json!({"dynamic_route_configs": routes(snapshot)})),
+        section("ClustersConfigDump", json!({"version_info": version, "dynamic_active_clusters": dump.clusters()})),
+        section("EndpointsConfigDump", json!({"dynamic_endpoint_configs": dump.endpoints()})),
+        section("ListenersConfigDump", json!({"version_info": version, "dynamic_listeners": dump.listeners()})),
+        section("RoutesConfigDump", json!({"dynamic_route_configs": dump.routes()})),
         section("SecretsConfigDump", json!({"dynamic_active_secrets": secrets(snapshot)})),
         section("EcdsConfigDump", json!({})),
         section("BootstrapConfigDump", json!({"bootstrap": {"node": bootstrap_node(node)}})),
@@ -35,35 +36,63 @@ fn section(name: &str, mut value: Value) -> Value {
     value
 }
 
-fn clusters(snapshot: &Snapshot) -> Value {
-    sent(snapshot, Type::Cluster, |_, one| json!({"version_info": one.version, "cluster": message(Type::Cluster, one)}))
+/// What is in force, and how it is told.
+struct Dump<'a> {
+    snapshot: &'a Snapshot,
+    messages: Messages,
 }
 
-fn endpoints(snapshot: &Snapshot) -> Value {
-    let kind = Type::Endpoints;
-    sent(snapshot, kind, |_, one| json!({"version_info": one.version, "endpoint_config": message(kind, one)}))
-}
+impl Dump<'_> {
+    fn clusters(&self) -> Value {
+        let kind = Type::Cluster;
+        self.each(kind, |_, one| json!({"version_info": one.version, "cluster": self.message(kind, one)}))
+    }
 
-fn listeners(snapshot: &Snapshot) -> Value {
-    sent(snapshot, Type::Listener, |name, one| {
-        let state = json!({"version_info": one.version, "listener": message(Type::Listener, one)});
-        json!({"name": name, "active_state": state})
-    })
-}
+    fn endpoints(&self) -> Value {
+        let kind = Type::Endpoints;
+        self.each(kind, |_, one| json!({"version_info": one.version, "endpoint_config": self.message(kind, one)}))
+    }
 
-/// Route configurations, and in them the virtual hosts that were asked for by name: as istiod tells them, so that what
-/// compares the two finds no difference.
-fn routes(snapshot: &Snapshot) -> Value {
-    let hosts = snapshot.resources.sorted(Type::VirtualHost);
-    sent(snapshot, Type::Route, |name, one| {
-        let mut route = message(Type::Route, one);
-        let of_route = |host: &str| host.split_once('/').is_some_and(|(route, _)| route == name);
-        let asked_for = hosts.iter().filter(|(host, _)| of_route(host));
-        for host in asked_for.map(|(_, host)| told(Type::VirtualHost, host)) {
-            add_host(&mut route, host);
-        }
-        json!({"version_info": one.version, "route_config": route})
-    })
+    fn listeners(&self) -> Value {
+        self.each(Type::Listener, |name, one| {
+            let state = json!({"version_info": one.version, "listener": self.message(Type::Listener, one)});
+            json!({"name": name, "active_state": state})
+        })
+    }
+
+    /// Route configurations, and in them the virtual hosts that were asked for by name: as istiod tells them, so that
+    /// what compares the two finds no difference.
+    fn routes(&self) -> Value {
+        let hosts = self.snapshot.resources.sorted(Type::VirtualHost);
+        self.each(Type::Route, |name, one| {
+            let mut route = self.message(Type::Route, one);
+            let of_route = |host: &str| host.split_once('/').is_some_and(|(route, _)| route == name);
+            for (_, host) in hosts.iter().filter(|(host, _)| of_route(host)) {
+                add_host(&mut route, self.told(Type::VirtualHost, host));
+            }
+            json!({"version_info": one.version, "route_config": route})
+        })
+    }
+
+    fn each(&self, kind: Type, show: impl Fn(&str, &Resource) -> Value) -> Value {
+        self.snapshot.resources.sorted(kind).into_iter().map(|(name, one)| show(name, one)).collect()
+    }
+
+    /// A resource where a message of any type may stand: it says of which it is, without which Envoy's tools refuse the
+    /// whole dump.
+    fn message(&self, kind: Type, one: &Resource) -> Value {
+        let mut value = self.told(kind, one);
+        value["@type"] = kind.url().into();
+        value
+    }
+
+    /// What was taken can be told, but for messages of any type in each other without end.
+    fn told(&self, kind: Type, one: &Resource) -> Value {
+        self.messages.json(kind.message(), &one.body).unwrap_or_else(|error| {
+            tracing::warn!("a {} is not told: {error}", kind.word());
+            json!({})
+        })
+    }
 }
 
 /// Several authorities may have led to one virtual host.
@@ -73,26 +102,6 @@ fn add_host(route: &mut Value, host: Value) {
         Value::Array(hosts) => hosts.push(host),
         none => *none = json!([host]),
     }
-}
-
-fn sent(snapshot: &Snapshot, kind: Type, show: impl Fn(&str, &Resource) -> Value) -> Value {
-    snapshot.resources.sorted(kind).into_iter().map(|(name, one)| show(name, one)).collect()
-}
-
-/// A resource where a message of any type may stand: it says of which it is, without which Envoy's tools refuse the
-/// whole dump.
-fn message(kind: Type, one: &Resource) -> Value {
-    let mut value = told(kind, one);
-    value["@type"] = kind.url().into();
-    value
-}
-
-/// What was taken can be told, but for messages of any type in each other without end.
-fn told(kind: Type, one: &Resource) -> Value {
-    envoy::json(kind.message(), &one.body).unwrap_or_else(|error| {
-        tracing::warn!("a {} is not told: {error}", kind.word());
-        json!({})
-    })
 }
 
 fn bootstrap_node(node: &Node) -> Value {

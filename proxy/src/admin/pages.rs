@@ -50,9 +50,13 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
 
 /// Everything in force, where Envoy has it, and what was refused; keys never.
 pub(super) async fn config_dump(Extract(state): Extract<State>, Query(asked): Query<dump::Asked>) -> Response {
-    let configs = match asked.of(dump::configs(&state.config.current(), &state.node)) {
-        Ok(configs) => configs,
-        Err(refusal) => return refusal.into_response(),
+    let (snapshot, node) = (state.config.current(), state.node.clone());
+    // Aside, since it may take long, and probes are answered by the same thread.
+    let told = tokio::task::spawn_blocking(move || asked.of(dump::configs(&snapshot, &node))).await;
+    let configs = match told {
+        Ok(Ok(configs)) => configs,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     };
     let status = state.config.status();
     let refused: Vec<_> = status

@@ -365,6 +365,7 @@ impl Inner {
         if self.ended.is_none() {
             self.ended = Some(why.clone());
             self.conn.all_kept().for_each(|(_, lane)| lane.lost(why.clone()));
+            self.await_settings.drain(..).for_each(Waker::wake);
             self.wake_driver();
         }
     }

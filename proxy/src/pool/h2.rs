@@ -42,10 +42,8 @@ async fn drive(link: Rc<Link>, _slot: Slot, idle_timeout: Option<Duration>) {
         timer.poll(cx, idle_since.zip(idle_timeout).map(|(since, timeout)| since + timeout))
     })
     .await;
-    link.retire();
-    if !link.is_done() {
-        link.refuse(Code::NoError, "idle");
-    }
+    // Nothing moves its bytes any more, so that it is over for whoever still waits.
+    link.refuse(Code::NoError, "idle");
     let _ = tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| link.poll_shutdown(cx))).await;
 }
 

@@ -17,6 +17,10 @@ fn pack<M: Message>(name: &str, message: &M) -> pb::Any {
     pb::Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
 }
 
+fn json(name: &str, bytes: &[u8]) -> Result<Value, Unreadable> {
+    Messages::read().json(name, bytes)
+}
+
 fn told(cluster: &Cluster) -> Value {
     json(CLUSTER, &cluster.encode_to_vec()).unwrap()
 }
@@ -74,6 +78,19 @@ fn what_is_repeated_may_be_packed() {
     let codes = |bytes: &[u8]| json(name, bytes).unwrap()["retriable_status_codes"].clone();
     assert_eq!(codes(&[0x3a, 3, 0xf7, 0x03, 0x05]), json!([503, 5]));
     assert_eq!(codes(&[0x38, 0xf7, 0x03, 0x38, 0x05]), json!([503, 5]));
+}
+
+#[test]
+fn what_an_entry_of_a_map_does_not_say_is_the_default() {
+    let metadata = |entries: [(&str, pb::Struct); 1]| Metadata {
+        filter_metadata: entries.map(|(key, value)| (key.to_owned(), value)).into(),
+        ..Metadata::default()
+    };
+    let of = |metadata| told(&Cluster { metadata: Some(metadata), ..Cluster::default() })["metadata"].clone();
+    assert_eq!(of(metadata([("istio", pb::Struct::default())])), json!({"filter_metadata": {"istio": {}}}));
+    assert_eq!(of(metadata([("", pb::Struct::default())])), json!({"filter_metadata": {"": {}}}));
+    let null = pb::Struct { fields: HashMap::from([("x".to_owned(), pb::Value::default())]) };
+    assert_eq!(of(metadata([("a", null)])), json!({"filter_metadata": {"a": {"x": null}}}));
 }
 
 #[test]

@@ -69,3 +69,26 @@ async fn much_is_written_at_once() {
     assert!(arrived(&peer).await > 0);
     link.refuse(Code::NoError, "");
 }
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_settings_is_told_that_none_will_come() {
+    let (link, _peer) = connected().await;
+    let woken = std::sync::Arc::<Woken>::default();
+    let waker = woken.clone().into();
+    link.wait_for_settings(&Context::from_waker(&waker));
+    assert_eq!(link.takes_upgrades(), None);
+    link.refuse(Code::NoError, "idle");
+    assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(link.takes_upgrades(), Some(false));
+    assert!(link.open(&RequestHead::default()).is_none());
+}
