@@ -296,15 +296,8 @@ impl State {
         let wildcards = [Type::Cluster, Type::Listener].iter().all(|kind| self.answered.contains(kind));
         let settled = |kind: Type| {
             self.wanted(kind).iter().all(|name| {
-                let held = match kind {
-                    Type::Cluster => self.clusters.contains_key(name.as_str()),
-                    Type::Listener => self.listeners.contains_key(name.as_str()),
-                    Type::VirtualHost => self.hosts.contains_key(name.as_str()),
-                    Type::Endpoints => self.endpoints.contains_key(name.as_str()),
-                    Type::Route => self.routes.contains_key(name.as_str()),
-                    Type::Secret => self.secrets.contains_key(name.as_str()),
-                };
-                held || self.absent.get(&kind).is_some_and(|absent| absent.contains(name))
+                self.resources.contains(kind, name)
+                    || self.absent.get(&kind).is_some_and(|absent| absent.contains(name))
                     || self.refused.contains_key(&(kind, name.clone()))
             })
         };
